@@ -1,0 +1,1 @@
+"""The advisor: receives windows, scores nodes, recommends changes and checks them."""

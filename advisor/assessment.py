@@ -1,4 +1,4 @@
-"""One assessment of a fleet over a range: what scoring, economics and advice said, ready to be shown."""
+"""One assessment of a fleet over a range: what scoring, economics and advice said of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from advisor.summary import Fleet
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """Delivery at one load: tokens/s of the whole instance, watts a GPU, and the seconds behind it."""
+    """Delivery at one load: tokens/s of the instance, watts a GPU, the seconds behind it."""
 
     running: float
     output_tokens_per_s: float
@@ -33,11 +33,11 @@ class ResponseCurve:
 
 @dataclass(frozen=True, slots=True)
 class CostLine:
-    """Cost, energy and tokens of one target (fleet, node, instance, deployment, team) over the range.
+    """Cost, energy and tokens of a fleet, node, instance, deployment or team over the range.
 
-    GPU-hours: allocated = a serving process holds the GPU; active = requests were running; effective =
-    active, weighted by tokens/s over the attainable. Absent figures are None. `price_sources` names the
-    price rows used; every rate derives from the totals here.
+    GPU-hours: allocated = a serving process holds the GPU; active = requests were running;
+    effective = active, weighted by tokens/s over the attainable. Absent figures are None.
+    `price_sources` names the price rows used; every rate derives from the totals here.
     """
 
     kind: str
@@ -59,7 +59,7 @@ class CostLine:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one instance did over the range, as figures that pages and rules share. None is absence."""
+    """What one instance did over the range, for pages and rules alike. None is absence."""
 
     instance_id: str
     observed_s: float

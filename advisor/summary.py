@@ -1,6 +1,6 @@
 """The hourly summaries that all reasoning takes: columns, units and what a fleet looks like to it.
 
-The store fills these tables; scores, rules, pages and the mail read them. Nothing here reads a store.
+The store fills these tables; scores, rules, pages and the mail read them.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ GPU_COLUMNS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class HourHistogram:
-    """Counts of one hour by bucket, not cumulative: upper bounds (the last infinite) and one count each."""
+    """Counts of one hour by bucket, not cumulative; the last upper bound is infinite."""
 
     bounds: Floats
     counts: Floats
@@ -100,8 +100,8 @@ class HourHistogram:
 class InstanceHours:
     """One row an instance, configuration digest and hour; all arrays have the same length n.
 
-    `columns` has every name of INSTANCE_COLUMNS, shape (n,). `load_*` have shape (n, len(RUNNING_BINS)):
-    seconds, output tokens and GPU joules spent in each bin of running requests.
+    `columns` has every name of INSTANCE_COLUMNS, shape (n,). `load_*` have shape
+    (n, len(RUNNING_BINS)): seconds, output tokens and GPU joules in each bin of running requests.
     """
 
     host_id: NDArray[np.str_]
@@ -142,7 +142,7 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Instance:
-    """A serving process group with its live configuration, as last described; absent fields are None."""
+    """A serving process group with its live configuration as last described; None is absent."""
 
     id: str
     host_id: str
@@ -199,7 +199,7 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Fleet:
-    """Everything the reasoning may know between two times: what exists and what it did, hour by hour."""
+    """All that reasoning may know between two times: what exists and what it did by the hour."""
 
     start: datetime
     end: datetime

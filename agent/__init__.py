@@ -1,0 +1,1 @@
+"""The node agent: reads GPUs and serving engines, ships windows over OTLP."""

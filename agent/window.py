@@ -1,7 +1,7 @@
 """Readings of many moments become one window of one subject; what `ship` encodes and `spool` keeps.
 
-A window holds end values of counters with the time of their origin, integrals of levels with the seconds
-they were observed, means and maxima, histograms as they stand, and load-conditioned counters.
+A window holds end values of counters with the time of their origin, integrals of levels with the
+seconds they were observed, means and maxima, histograms as they stand, and load-conditioned counters.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from agent.vocabulary import Attributes, Histogram, SubjectKind
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whom a window describes: a GPU by UUID, an instance by id, a node by host id, an agent by epoch."""
+    """Whom a window describes: a GPU by UUID, an instance, a node by host id, an agent by epoch."""
 
     kind: SubjectKind
     id: str

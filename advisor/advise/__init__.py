@@ -1,0 +1,1 @@
+"""Rules, candidates and recommendations."""

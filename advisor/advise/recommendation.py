@@ -1,4 +1,4 @@
-"""A recommendation: a rule that fired on a target, the change, and what it is predicted to bring."""
+"""A recommendation: a rule that fired on a target, the change and its predicted effect."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STATES = (
 
 @dataclass(frozen=True, slots=True)
 class FlagChange:
-    """One line of the diff: an exact flag or key of the engine that runs there. None means not set."""
+    """One line of the diff: an exact flag or key of the engine there; None means not set."""
 
     key: str
     current: str | None
@@ -56,8 +56,9 @@ class Considered:
 class Recommendation:
     """One piece of advice. `id` is a stable fingerprint of rule, target and proposed change.
 
-    `cost_usd_per_month` and `energy_kwh_per_month` are changes: negative is a saving. `cash` is true
-    where the saving reaches the bill by itself (a GPU-hour is released), else it is efficiency gained.
+    `cost_usd_per_month` and `energy_kwh_per_month` are changes: negative is a saving. `cash` is
+    true where the saving reaches the bill by itself (a GPU-hour is released), else it is
+    efficiency gained.
     """
 
     id: str

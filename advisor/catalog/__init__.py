@@ -1,0 +1,1 @@
+"""GPUs, models, engines, releases and prices as data with source and date."""

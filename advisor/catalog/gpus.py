@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class GpuType:
-    """A GPU part. Bytes, bytes/s, FLOP/s dense by precision word, watts; `nvlink_bytes_per_s` one direction."""
+    """A GPU part: bytes, bytes/s, dense FLOP/s by precision, watts; NVLink in one direction."""
 
     id: str
     product_names: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Model architectures: what decides a model's weights, cache and arithmetic, each with its source."""
+"""Model architectures: what decides weights, cache and arithmetic, each with its source."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class Architecture:
     """A decoder as the performance model sees it. Counts are per layer unless said; 0 where absent.
 
-    `full_attention_layers` keep a cache of the whole context, `window_layers` one of `window` tokens,
-    `linear_layers` a constant state. MLA models give `mla_kv_rank` and `mla_rope_dim`.
+    `full_attention_layers` keep a cache of the whole context, `window_layers` one of `window`
+    tokens, `linear_layers` a constant state. MLA models give `mla_kv_rank` and `mla_rope_dim`.
     """
 
     id: str

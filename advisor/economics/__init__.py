@@ -1,0 +1,1 @@
+"""Cost and energy of GPU-hours and tokens."""

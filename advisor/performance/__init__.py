@@ -1,0 +1,1 @@
+"""What a configuration delivers under a load, and what a change of it brings."""

@@ -10,7 +10,7 @@ from advisor.catalog.models import Architecture
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """One instance's configuration. `weights` and `kv` are precision words: bf16, fp8, nvfp4, mxfp4, int8, int4.
+    """One instance's configuration. Precision words: bf16, fp8, nvfp4, mxfp4, int8, int4.
 
     `gpus` counts the whole instance; `max_sequences` is the batch limit of one data-parallel rank.
     """
@@ -33,7 +33,7 @@ class Configuration:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is asked of an instance: requests in flight (whole instance) and mean lengths in tokens."""
+    """What is asked of an instance: requests in flight (all ranks), mean lengths in tokens."""
 
     concurrency: float
     input_tokens: float
@@ -43,7 +43,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What the instance was measured to do as it is now: tokens/s of the whole, seconds, watts a GPU."""
+    """What the instance was measured to do now: tokens/s of the whole, seconds, watts a GPU."""
 
     output_tokens_per_s: float
     tpot_s: float

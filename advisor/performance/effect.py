@@ -29,8 +29,8 @@ class Interval:
 class Performance:
     """What an instance delivers: the whole instance's tokens/s, latency in seconds, watts a GPU.
 
-    A quantity that cannot be stated is None. `bottleneck` is a word of the diagnosis; `basis` is "cold"
-    or "observed"; `architectures` is how many model architectures stand behind the intervals.
+    A quantity that cannot be stated is None. `bottleneck` is a word of the diagnosis; `basis` is
+    "cold" or "observed"; `architectures` counts the architectures behind the intervals.
     """
 
     output_tokens_per_s: Interval

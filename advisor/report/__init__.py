@@ -1,0 +1,1 @@
+"""The weekly mail: figures, charts, rendering, outbox and sending."""

@@ -1,0 +1,1 @@
+"""Response curves, diagnosis, indicators and the five SMART dimensions."""

@@ -13,8 +13,8 @@ DIMENSIONS = ("scale", "multidimensional", "architecture", "roi", "ecosystem")
 class Indicator:
     """One measured quantity of a dimension. `points` 0..100 or None where there is no data.
 
-    `value` is in `unit`; `attainable` is what would score 100; `reason` says in words what was seen and
-    `remedy` what would raise it; `source` names the summary columns or coefficients it came from.
+    `value` is in `unit`; `attainable` is what would score 100; `reason` says in words what was
+    seen and `remedy` what would raise it; `source` names the columns or coefficients behind it.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""The small interface behind which telemetry is kept; the only thing the advisor knows of a store."""
+"""The small interface behind which telemetry is kept; all the advisor knows of a store."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from advisor.summary import Floats, Gpu, GpuHours, Instance, InstanceHours, Node
 class Fragment:
     """What one source said of one subject in one window: the unit that is appended.
 
-    Keyed by (kind, host, subject, epoch, sequence, source). `values` maps store columns to floats,
-    `origins` the same columns to the Unix time their counter began; `histograms` maps short names to
-    (bounds, cumulative counts, sum); `info` holds the attributes of an info signal, if there was one.
+    Keyed by (kind, host, subject, epoch, sequence, source). `values` maps store columns to
+    floats, `origins` the same columns to the Unix time their counter began; `histograms` maps
+    short names to (bounds, cumulative counts, sum); `info` holds the attributes of an info signal.
     """
 
     kind: str
@@ -38,7 +38,7 @@ class Fragment:
 
 @dataclass(frozen=True)
 class Series:
-    """Values of one subject over time: `time` is the end of each step, each column as long as it."""
+    """Values of one subject over time; `time` is the end of each step."""
 
     time: NDArray[np.datetime64]
     columns: Mapping[str, Floats]
