@@ -1,7 +1,7 @@
 """Runs every fenced command of the README in a clean folder and prints how long a newcomer waits.
 
-The public repository is stood in for by a clone of this one, /opt/joulewise by a folder of the run, and
-the demo stops by itself. `--collect` only collects the tests, for use from within them.
+The public repository is stood in for by a clone of this one, /opt/joulewise by a folder of the run,
+and the demo stops by itself. `--collect` only collects the tests, for use from within them.
 """
 
 from __future__ import annotations
