@@ -1,4 +1,4 @@
-"""Serving engines: the exact flag, key or checkpoint choice behind each knob, and what weights they serve."""
+"""Serving engines: the exact flag, key or checkpoint choice behind each knob, and their weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class EngineError(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Knob:
-    """One setting of one engine. `sets` is flag, yaml or checkpoint; a switch is given without a value."""
+    """One setting of one engine. `sets` is flag, yaml or checkpoint; a switch is on or off."""
 
     name: str
     key: str

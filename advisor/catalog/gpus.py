@@ -16,9 +16,9 @@ PCIE_BYTES_PER_S = {3: 16e9, 4: 32e9, 5: 64e9, 6: 128e9}
 
 @dataclass(frozen=True, slots=True)
 class GpuType:
-    """A GPU part. Bytes, bytes/s, FLOP/s dense by precision word, watts; `nvlink_bytes_per_s` one direction.
+    """A GPU part. Bytes, bytes/s, FLOP/s dense by precision word, watts.
 
-    `nvlink_domain` counts the GPUs that reach one another over NVLink, 1 where there is none.
+    `nvlink_bytes_per_s` is one direction; `nvlink_domain` counts the GPUs that reach one another over NVLink, 1 where there is none.
     """
 
     id: str
@@ -48,7 +48,7 @@ def capability(gpu: GpuType) -> tuple[int, int]:
 
 
 def _flops(rates: Mapping[str, float]) -> dict[str, float]:
-    """FLOP/s by precision word. One FP4 rate serves NVFP4 and MXFP4, one 16-bit rate both formats."""
+    """FLOP/s by precision word: one FP4 rate for NVFP4 and MXFP4, one for both 16-bit formats."""
     flops = {word: rate * 1e12 for word, rate in rates.items() if word not in ("fp4", "fp16")}
     if "fp4" in rates:
         flops["nvfp4"] = flops["mxfp4"] = rates["fp4"] * 1e12

@@ -1,4 +1,4 @@
-"""Model architectures: what decides a model's weights, cache and arithmetic, each with its source."""
+"""Model architectures: what decides weights, cache and arithmetic, each with its source."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from typing import Any
 class Architecture:
     """A decoder as the performance model sees it. Counts are per layer unless said; 0 where absent.
 
-    `full_attention_layers` keep a cache of the whole context, `window_layers` one of `window` tokens,
-    `linear_layers` a constant state of `linear_state` values. MLA models give `mla_kv_rank` and
-    `mla_rope_dim`. Attention, feed-forward and recurrent layers are counted apart, as hybrids need it.
+    `full_attention_layers` keep a cache of the whole context, `window_layers` one of `window`
+    tokens, `linear_layers` a constant state of `linear_state` values. MLA models give `mla_kv_rank`
+    and `mla_rope_dim`. Attention, feed-forward and recurrent layers are counted apart.
     """
 
     id: str

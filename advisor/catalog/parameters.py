@@ -1,4 +1,4 @@
-"""Parameters of an architecture by part, from its shapes; docs/model.md gives the formulas and their source."""
+"""Parameters of an architecture by part, from its shapes; formulas and source in docs/model.md."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def expert(a: Architecture) -> float:
 
 
 def shared_expert(a: Architecture) -> float:
-    """What every token passes in a mixture layer: the shared expert, the router, the latent projections."""
+    """What every token passes in a mixture layer: shared expert, router, latent projections."""
     latent = 2 * a.hidden * a.moe_latent
     return float(_matrices(a) * a.hidden * a.shared_expert_ffn + a.hidden * a.experts + latent)
 

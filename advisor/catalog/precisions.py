@@ -1,4 +1,4 @@
-"""Precision words: bytes they take, where they apply and which of them a GPU and an engine serve."""
+"""Precision words: the bytes they take and which of them a GPU and an engine serve."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NEEDS_CAPABILITY: Mapping[str, tuple[int, int]] = {
     "fp8": (8, 9),
     "nvfp4": (10, 0),
 }
-"""Lowest compute capability by weight precision (vLLM quantization hardware table; tensor cores for FP8, NVFP4)."""
+"""Lowest compute capability by weights: vLLM's table, tensor cores for FP8 and NVFP4."""
 
 _COMPUTE: Mapping[str, str] = {"int4": "bf16"}
 """Weight-only formats are multiplied in another precision."""
@@ -49,13 +49,13 @@ def supported_kv(gpu: GpuType, engine: str) -> tuple[str, ...]:
 
 
 def attention_precision(architecture: Architecture, weights: str) -> str:
-    """Precision of attention and recurrent weights: 4-bit mixture checkpoints quantize only the experts."""
+    """Precision of attention weights: 4-bit mixture checkpoints quantize only the experts."""
     if architecture.experts and weights in ("nvfp4", "mxfp4", "int4"):
         return "bf16"
     return weights
 
 
 def flops_per_s(gpu: GpuType, word: str) -> float:
-    """Dense peak for weights of this precision; a part without those tensor cores computes in 16 bits."""
+    """Dense peak for weights of this precision; without such tensor cores that of 16 bits."""
     computed = _COMPUTE.get(word, word)
     return gpu.flops.get(computed, gpu.flops["bf16"])
