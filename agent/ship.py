@@ -1,6 +1,6 @@
 """Spooled batches become acknowledged ones: POST, read the verdict, settle it with the spool.
 
-The same bytes are sent until the receiver answers for them. It keeps one of each epoch and sequence,
+The same bytes are sent until the receiver answers for them. It keeps one of each epoch and number,
 so that a crash between its commit and our acknowledgement loses nothing and doubles nothing.
 """
 
