@@ -1,0 +1,39 @@
+"""What every route takes from its request: the backing, the latest assessment, one target of it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from advisor.api.contract import Backing
+from advisor.api.problem import ApiError
+from advisor.assessment import Assessment
+
+
+def backing(request: Request) -> Backing:
+    """What the app was made from."""
+    found: Backing = request.app.state.backing
+    return found
+
+
+def latest(request: Request) -> Assessment:
+    """The latest assessment; 503 while there is none."""
+    found = backing(request).advisor.assessment
+    if found is None:
+        raise ApiError(
+            503,
+            "There is no assessment yet: connect an agent and wait for its first windows, "
+            "or POST /api/v1/assessments:refresh.",
+            headers={"Retry-After": "60"},
+        )
+    return found
+
+
+Backed = Annotated[Backing, Depends(backing)]
+Latest = Annotated[Assessment, Depends(latest)]
+
+
+def missing(kind: str, target_id: str, where: str) -> ApiError:
+    """The error for a target that does not exist."""
+    return ApiError(404, f"There is no {kind} '{target_id}'; GET {where} lists what there is.")
