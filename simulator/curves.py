@@ -1,7 +1,7 @@
 """What an instance delivers against its running batch: measured figures, read by interpolation.
 
-Inside a table values are log-log interpolated. Below it the step time stays what the first row says, above it the
-throughput stays what the last row says: no claim is made outside a table.
+Inside a table values are log-log interpolated. Below it the step time stays that of the first row,
+above it the throughput stays that of the last row: no claim is made outside a table.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 BOARD_POWER_W = {"H100": 700.0, "B200": 1000.0}
-"""Board power limits: H100 SXM 700 W, B200 SXM 1000 W (vendor configuration files of aiconfigurator)."""
+"""Board power limits of the SXM parts (systems files of aiconfigurator)."""
 
 IDLE_POWER_W = {"H100": 113.6, "B200": 165.0}
 """A GPU that holds a model and does nothing. H100: measured with a vLLM worker at utilization 0
@@ -30,7 +30,7 @@ _ASSUMED_STEP = 1.039
 
 @dataclass(frozen=True)
 class Curve:
-    """One measured sweep: output tokens/s of the whole instance, latencies and watts against running requests.
+    """One measured sweep: output tokens/s of the instance, latencies and watts by running batch.
 
     `ttft_s` is None where the source has none; `power_basis` is "measured" or "assumed".
     """
@@ -71,7 +71,7 @@ class Curve:
         return np.where(running < self.batch[0], running * first, inside)
 
     def token_time_s(self, running: Floats) -> Floats:
-        """Seconds a token takes one request, its share of prefill included: running over throughput."""
+        """Seconds a token takes one request, prefill included: running over throughput."""
         held = np.maximum(running, 1.0)
         return np.asarray(held / self.throughput(held), dtype=np.float64)
 
@@ -81,7 +81,7 @@ class Curve:
         return np.where(running < 1.0, IDLE_POWER_W[self.gpu], busy)
 
     def first_token_s(self, running: Floats, input_tokens: float) -> Floats:
-        """Seconds from admission to the first token: as measured, else one and a half steps and the prefill."""
+        """Seconds from admission to first token: measured, else 1.5 steps and the prefill."""
         if self.ttft_s is not None:
             return _log_log(running, self.batch, self.ttft_s)
         if self.prefill_tokens_per_s is None:
