@@ -55,6 +55,7 @@ class Engine:
 
     kind: Annotated[str, "vllm, sglang, trtllm, or auto: recognised by its page"] = "auto"
     url: Annotated[str, "its address, http://127.0.0.1:8000"] = ""
+    token_file: Annotated[Path | None, "file with the bearer token of its page"] = None
     name: Annotated[str, "id of the instance; empty: host id and port"] = ""
     gpus: Annotated[tuple[str, ...], "indices or UUIDs of its GPUs"] = ()
     command: Annotated[
