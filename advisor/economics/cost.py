@@ -99,7 +99,7 @@ def unallocated_totals(grid: GpuGrid, host_id: str) -> Totals:
     """Time of a node's GPUs that no serving process held; its energy belongs to nobody else."""
     on_node = grid.host_id == host_id
     free_s = np.maximum(grid.total_s - grid.allocated_s, 0.0)[on_node]
-    paid = np.where(free_s > 0, free_s / 3600.0 * grid.usd_per_hour[on_node], 0.0)
+    paid = np.where(free_s > 0, free_s / 3600.0 * grid.usd_per_hour[on_node], np.nan)
     whole_s = grid.total_s[on_node]
     part = np.divide(free_s, whole_s, out=np.zeros_like(free_s), where=whole_s > 0)
     labels = (grid.labels[i] for i in np.flatnonzero(on_node))

@@ -14,7 +14,7 @@ MONTHS_PER_YEAR = 12.0
 
 @dataclass(frozen=True, slots=True)
 class OwnedServer:
-    """A server with its GPUs; `network_ratio` is what network, cables and racks add to its price."""
+    """A server with its GPUs; `network_ratio` is what network and racks add to its price."""
 
     price_usd: float
     gpus: int
