@@ -1,6 +1,7 @@
 """The agent's exception family: errors meant for a person, whose message names the next step.
 
 AgentError
+├── NoData                    a source has nothing to read now, and why
 ├── SettingsError             a configuration that cannot be used
 ├── SpoolError                the spool cannot be opened or written
 │   ├── ForeignSpoolError     the file is not a spool of ours
@@ -14,6 +15,10 @@ from __future__ import annotations
 
 class AgentError(Exception):
     """What was being done, to what, the cause and the next step."""
+
+
+class NoData(AgentError):  # noqa: N818 - an answer of a source, no fault of ours
+    """A source has nothing to read now; the message says why and what would change it."""
 
 
 class SettingsError(AgentError):
