@@ -126,6 +126,7 @@ def _curve(entry: dict[str, Any]) -> Curve:
         name: np.array([row[i] for row in entry["rows"]], dtype=np.float64)
         for i, name in enumerate(entry["columns"])
     }
+    ttft_s = table["ttft_ms"] / 1e3 if "ttft_ms" in table else None
     measured = _measured(table) if "tokens_per_s" in table else _by_little(table, entry)
     return Curve(
         id=entry["id"],
@@ -145,22 +146,22 @@ def _curve(entry: dict[str, Any]) -> Curve:
         prefill_tokens_per_s=entry.get("prefill_tokens_per_s"),
         power_basis=entry["power"],
         batch=table["batch"],
+        ttft_s=ttft_s,
         **measured,
     )
 
 
-def _measured(table: dict[str, Floats]) -> dict[str, Floats | None]:
+def _measured(table: dict[str, Floats]) -> dict[str, Floats]:
     return {
         "tokens_per_s": table["tokens_per_s"],
         "itl_p50_s": table["itl_p50_ms"] / 1e3,
         "itl_p90_s": table["itl_p90_ms"] / 1e3,
         "itl_p99_s": table["itl_p99_ms"] / 1e3,
-        "ttft_s": None,
         "power_w": table["power_w"],
     }
 
 
-def _by_little(table: dict[str, Floats], entry: dict[str, Any]) -> dict[str, Floats | None]:
+def _by_little(table: dict[str, Floats], entry: dict[str, Any]) -> dict[str, Floats]:
     """A closed-loop sweep of first-token and token times; throughput follows by Little's law.
 
     Power was not measured there: 72 % of board power at batch 64, 3.9 % more for each doubling.
@@ -173,6 +174,5 @@ def _by_little(table: dict[str, Floats], entry: dict[str, Any]) -> dict[str, Flo
         "itl_p50_s": tpot_s,
         "itl_p90_s": tpot_s,
         "itl_p99_s": tpot_s,
-        "ttft_s": ttft_s,
         "power_w": BOARD_POWER_W[entry["gpu"]] * _ASSUMED_SHARE * _ASSUMED_STEP**doublings,
     }

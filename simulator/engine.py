@@ -1,7 +1,7 @@
-"""Event-driven continuous batching: requests arrive, queue, run together, finish; steps between events are skipped.
+"""Event-driven continuous batching: requests arrive, queue, run together and finish.
 
-All running requests advance at the same speed, what the curve gives at that batch, so a request ends when the
-common progress reaches its length: one heap, no steps.
+Steps between events are skipped: all running requests advance at the speed the curve gives at that
+batch, so a request ends when the common progress reaches its length. One heap, no steps.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _Request:
 
 
 class Engine:
-    """One instance from `start_s` on. `advance` runs it forward; `tally` and `levels` are what it shows."""
+    """One instance from `start_s` on; `tally` and `levels` are what it shows."""
 
     def __init__(
         self, instance: Instance, start_s: float, seed: str, *, tally: Tally | None = None
@@ -116,10 +116,8 @@ class Engine:
         instance = self.instance
         while self._queue and len(self._running) < instance.batch_limit:
             request = self._queue[0]
-            if (
-                self._running
-                and self._held_tokens + request.input_tokens > instance.kv_capacity_tokens
-            ):
+            needed = self._held_tokens + request.input_tokens
+            if self._running and needed > instance.kv_capacity_tokens:
                 return
             self._queue.popleft()
             if not request.preempted:
@@ -140,7 +138,7 @@ class Engine:
         self._admit()
 
     def _preempt(self) -> None:
-        """Send the newest request back to the head of the queue; its answer starts over, as recomputation does."""
+        """Send the newest request back to the head of the queue; its answer is computed anew."""
         newest = max(range(len(self._running)), key=lambda i: self._running[i][1])
         _, _, request = self._running.pop(newest)
         heapq.heapify(self._running)

@@ -1,8 +1,8 @@
-"""One simulated serving instance: what serves, on which curve, within which limits, under which demand."""
+"""One simulated serving instance: model, curve, limits and demand."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,35 +16,47 @@ from simulator.tally import BUCKETS, SLICES, Tally
 class Served:
     """A model as it lies in memory: bytes of all weights, KV bytes a token, longest context.
 
-    Weights: parameters times bytes by precision; KV: two vectors a layer and KV head (or the latent), in BF16.
+    Weights: parameters times bytes by precision. KV: two vectors a layer and KV head, or the
+    latent, in BF16. `experts` are those a layer has and those a token uses; None for a dense model.
     """
 
     family: str
     weights_bytes: float
     kv_bytes_per_token: float
     max_model_length: int
+    active_parameters: float
+    layers: int
+    hidden: int
+    experts: tuple[int, int] | None = None
 
 
 GPU_MEMORY_BYTES = {"H100": 81_559 * 2**20, "B200": 183_359 * 2**20}
 """Framebuffer as nvidia-smi reports it."""
 
 _ENGINE_RESERVE_BYTES = 4e9
-"""Activations, graphs and communication buffers a GPU: 3.5 GB and 0.4 GB in aiconfigurator's systems files."""
+"""Activations, graphs and communication buffers a GPU (aiconfigurator's systems files: 3.9 GB)."""
+
+_LLAMA_70B = Served("llama-70b", 141.2e9, 327_680, 32_768, 70.6e9, 80, 8192)
+_LLAMA_8B = Served("llama-8b", 16.1e9, 131_072, 32_768, 8.0e9, 32, 4096)
+_GPT_OSS = Served("gpt-oss-120b", 65.2e9, 36_864, 131_072, 5.1e9, 36, 2880, (128, 4))
+_QWEN3 = Served("qwen3-235b-a22b", 470e9, 192_512, 32_768, 22e9, 94, 4096, (128, 8))
+_DEEPSEEK = Served("deepseek-r1", 688e9, 70_272, 32_768, 37e9, 61, 7168, (256, 8))
 
 SERVED: dict[tuple[str, str], Served] = {
-    ("llama-70b", "bf16"): Served("llama-70b", 141.2e9, 327_680, 32_768),
-    ("llama-8b", "bf16"): Served("llama-8b", 16.1e9, 131_072, 32_768),
-    ("gpt-oss-120b", "mxfp4"): Served("gpt-oss-120b", 65.2e9, 36_864, 131_072),
-    ("qwen3-235b-a22b", "bf16"): Served("qwen3-235b-a22b", 470e9, 192_512, 32_768),
-    ("qwen3-235b-a22b", "fp8"): Served("qwen3-235b-a22b", 236e9, 192_512, 32_768),
-    ("deepseek-r1", "fp8"): Served("deepseek-r1", 688e9, 70_272, 32_768),
-    ("deepseek-r1", "nvfp4"): Served("deepseek-r1", 394e9, 70_272, 32_768),
+    ("llama-70b", "bf16"): _LLAMA_70B,
+    ("llama-8b", "bf16"): _LLAMA_8B,
+    ("gpt-oss-120b", "mxfp4"): _GPT_OSS,
+    ("qwen3-235b-a22b", "bf16"): _QWEN3,
+    ("qwen3-235b-a22b", "fp8"): replace(_QWEN3, weights_bytes=236e9),
+    ("deepseek-r1", "fp8"): _DEEPSEEK,
+    ("deepseek-r1", "nvfp4"): replace(_DEEPSEEK, weights_bytes=394e9),
 }
+"""Models by family and precision of weights (shapes from their published configurations)."""
 
 
 @dataclass(frozen=True)
 class Instance:
-    """An instance on GPUs `gpu_indices` of its node. `max_sequences` is the engine's own batch limit."""
+    """An instance on some GPUs of its node. `max_sequences` is the engine's own batch limit."""
 
     id: str
     port: int
@@ -68,9 +80,7 @@ class Instance:
 
     @cached_property
     def batch_limit(self) -> int:
-        """Most requests that run at once: the engine's limit, the KV cache, or the end of what was measured
-        where the measured engine could not fill its own limit.
-        """
+        """Most requests that run at once: by the engine's limit, KV cache and what was measured."""
         by_memory = int(self.kv_capacity_tokens / self.lengths.held_mean)
         return max(min(self.max_sequences, by_memory, self.curve.largest_batch), 1)
 
@@ -97,7 +107,7 @@ class Instance:
 
     @cached_property
     def inter_token_shares(self) -> Floats:
-        """Share of tokens in each inter-token bucket, by running requests: shape (limit + 1, buckets)."""
+        """Share of tokens by running requests and inter-token bucket."""
         bounds = np.array(BUCKETS["inter_token"])
         return np.array(
             [_shares(self.curve.step_quantiles_s(n), bounds) for n in range(self.batch_limit + 1)]
@@ -105,7 +115,7 @@ class Instance:
 
 
 def count_steps(tally: Tally, instance: Instance, tokens_at: Floats) -> None:
-    """Count inter-token times and step sizes of `tokens_at[n]` output tokens made with n requests running."""
+    """Count inter-token times and steps of `tokens_at[n]` output tokens made with n running."""
     tally.counts[SLICES["inter_token"]] += tokens_at @ instance.inter_token_shares
     tally.sums["inter_token"] += float(tokens_at @ instance.token_time_s)
     running = np.arange(1, len(tokens_at))
@@ -117,7 +127,7 @@ def count_steps(tally: Tally, instance: Instance, tokens_at: Floats) -> None:
 
 
 def _shares(quantiles: tuple[float, float, float], bounds: Floats) -> Floats:
-    """Bucket shares of a distribution known by its median, 90th and 99th percentile, log-linear between."""
+    """Bucket shares of a distribution known by three percentiles, log-linear between them."""
     median, ninety, ninety_nine = quantiles
     at = np.log(
         [median * 0.8, median, max(ninety, median * 1.001), max(ninety_nine, ninety) * 1.01]

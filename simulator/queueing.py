@@ -1,7 +1,8 @@
-"""The same batching as `engine`, a whole window in one step: the stationary distribution of requests in system.
+"""The same batching as `engine`, a whole window in one step.
 
-Arrivals at a rate that depends on how many are in the system and service as fast as the curve allows at that batch
-make a birth-death chain. Its distribution gives running and waiting requests, tokens, latencies and energy.
+Arrivals at a rate that depends on how many are in the system, and service as fast as the curve
+allows at that batch, make a birth-death chain. Its stationary distribution gives running and
+waiting requests, tokens, latencies and energy.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _LENGTHS = np.linspace(1 / 32, 31 / 32, 16)
 
 @dataclass(frozen=True)
 class Stationary:
-    """What an instance settles to under constant arrivals. `probability[n]` is of n requests in the system.
+    """What an instance settles to under constant arrivals; `probability[n]`: n in the system.
 
     `second` is what the engine counts in a mean second; energy in it is of one GPU.
     """
@@ -67,7 +68,7 @@ def solve(instance: Instance, arrivals: Arrivals) -> Stationary:
 
 
 class Backfill:
-    """One instance from `start_s` on, a window a step; counters and levels as `engine.Engine` has them."""
+    """One instance from `start_s` on, a window a step; shows what `engine.Engine` shows."""
 
     def __init__(
         self, instance: Instance, start_s: float, seed: str, *, tally: Tally | None = None

@@ -1,4 +1,4 @@
-"""What a serving engine counts: tokens, requests and histograms with the engine's own buckets; and what it shows now."""
+"""What a serving engine counts, with its own buckets, and what it shows at one moment."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ SCALARS = (
 
 @dataclass(slots=True)
 class Tally:
-    """Counters since the engine started. `counts` are per bucket, not cumulative, all histograms in one vector."""
+    """Counters since the engine started; `counts` are per bucket, all histograms in a row."""
 
     scalars: dict[str, float]
     counts: Floats
