@@ -38,7 +38,7 @@ MAXIMA = {
     "hw.power": "joulewise.gpu.power.max",
 }
 
-OBSERVED = {
+OBSERVED: dict[str, dict[str, tuple[str, ...]]] = {
     "joulewise.engine.observed_time": {"": (RUNNING, WAITING, KV_USED)},
     "joulewise.gpu.observed_time": {
         "activity": (

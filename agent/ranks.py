@@ -14,8 +14,10 @@ from agent.vocabulary import RANK_ATTRIBUTES, Attributes, Histogram, Reading, at
 MODEL = "gen_ai.request.model"
 SHARING = (MODEL, "joulewise.rank.data", "joulewise.worker")
 """What sets of series share the work of an instance; the other rank attributes only repeat it."""
-AVERAGED = frozenset({"joulewise.engine.kv_cache.used"})
-"""A share of a pool that each data rank has of its own: the instance's share is their mean."""
+AVERAGED = frozenset(
+    {"joulewise.engine.kv_cache.used", "joulewise.engine.flops", "joulewise.engine.memory_io"}
+)
+"""Shares of a pool that each data rank has of its own, and figures a GPU: their mean is meant."""
 
 Value = float | Histogram
 Parts = dict[tuple[str, ...], Value]
