@@ -19,7 +19,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 
-from agent.errors import DeliveryError, SettingsError
+from agent.errors import DeliveryError, SettingsError, SpoolError
 from agent.events import event
 from agent.otlp import Resource, encode
 from agent.settings import Destination
@@ -71,19 +71,19 @@ class Shipper:
         self._rejected_points = 0
 
     def ship_once(self) -> ShipResult:
-        """Send one round. Never raises for what the network or the receiver do."""
+        """Send one round. Never raises for what the network, the receiver or the disk do."""
         acknowledged = dropped = rejected_points = 0
-        for batch in self._round():
-            self._tried = batch.sequence
-            try:
+        try:
+            for batch in self._round():
+                self._tried = batch.sequence
                 reason, points = self._deliver(batch)
-            except DeliveryError as error:
-                wait_s = self._failed(error)
-                return ShipResult(acknowledged, dropped, rejected_points, str(error), wait_s)
-            acknowledged += reason is None
-            dropped += reason is not None
-            rejected_points += points
-            self._succeeded()
+                acknowledged += reason is None
+                dropped += reason is not None
+                rejected_points += points
+                self._succeeded()
+        except (DeliveryError, SpoolError) as error:
+            wait_s = self._failed(error)
+            return ShipResult(acknowledged, dropped, rejected_points, str(error), wait_s)
         return ShipResult(acknowledged, dropped, rejected_points)
 
     def close(self) -> None:
@@ -168,14 +168,14 @@ class Shipper:
             answer=response.text[:200],
         )
 
-    def _failed(self, error: DeliveryError) -> float:
+    def _failed(self, error: DeliveryError | SpoolError) -> float:
         """Seconds until the next attempt: what was asked for, or longer after each failure."""
         if not self._failures:
             event(
                 logging.WARNING, "delivery failed", destination=self._destination.name, cause=error
             )
         self._failures += 1
-        if error.wait_s is not None:
+        if isinstance(error, DeliveryError) and error.wait_s is not None:
             return error.wait_s * random.uniform(1.0, 1.1)
         wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(self._failures - 1, 30))
         return wait_s * random.uniform(0.5, 1.0)
