@@ -61,7 +61,7 @@ _ALL = (
     Signal("joulewise.gpu.power.limit", "W", "gauge", "gpu", ("hw.id",), "enforced power limit"),
     Signal("hw.gpu.utilization", "1", "gauge", "gpu", ("hw.id", "hw.gpu.task"), "share of time at least one kernel ran; never evidence of efficiency"),
     Signal("hw.gpu.memory.usage", "By", "gauge", "gpu", ("hw.id",), "used framebuffer without the driver's reserve"),
-    Signal("hw.gpu.memory.limit", "By", "gauge", "gpu", ("hw.id",), "total framebuffer"),
+    Signal("hw.gpu.memory.limit", "By", "gauge", "gpu", ("hw.id",), "total framebuffer; on a dcgm-exporter page without it the sum of used, free and reserved"),
     Signal("hw.gpu.io", "By", "counter", "gpu", ("hw.id", "network.io.direction"), "PCIe bytes"),
     Signal("hw.temperature", "Cel", "gauge", "gpu", ("hw.id", "hw.sensor_location"), "mean temperature over the window"),
     Signal("hw.errors", "{error}", "counter", "gpu", ("hw.id", "hw.type", "error.type"), "ECC errors"),
@@ -115,7 +115,7 @@ _ALL = (
     Signal("joulewise.load.time", "s", "counter", "instance", ("joulewise.running_bin",), "time spent with that many running requests (power-of-two bins)"),
     Signal("joulewise.load.output_tokens", "{token}", "counter", "instance", ("joulewise.running_bin",), "output tokens produced at that load"),
     Signal("joulewise.load.energy", "J", "counter", "instance", ("joulewise.running_bin",), "energy of the instance's GPUs at that load"),
-    Signal("joulewise.instance.info", "1", "info", "instance", ("joulewise.engine.name", "joulewise.engine.version", "joulewise.model", "joulewise.model.digest", "joulewise.precision.weights", "joulewise.precision.kv", "joulewise.parallel.tensor", "joulewise.parallel.pipeline", "joulewise.parallel.data", "joulewise.parallel.expert", "joulewise.max_sequences", "joulewise.max_batched_tokens", "joulewise.max_model_length", "joulewise.memory_utilization", "joulewise.features", "joulewise.role", "joulewise.group.id", "joulewise.gpu.ids", "joulewise.config.digest", "joulewise.tiers"), "live configuration; a change of the digest is an event"),
+    Signal("joulewise.instance.info", "1", "info", "instance", ("joulewise.engine.name", "joulewise.engine.version", "joulewise.model", "joulewise.model.digest", "joulewise.precision.weights", "joulewise.precision.kv", "joulewise.parallel.tensor", "joulewise.parallel.pipeline", "joulewise.parallel.data", "joulewise.parallel.expert", "joulewise.max_sequences", "joulewise.max_batched_tokens", "joulewise.max_model_length", "joulewise.memory_utilization", "joulewise.kv_cache.block_size", "joulewise.features", "joulewise.role", "joulewise.group.id", "joulewise.gpu.ids", "joulewise.config.digest", "joulewise.tiers"), "live configuration; a change of the digest is an event"),
     Signal("joulewise.agent.source.success", "1", "gauge", "agent", ("joulewise.source",), "1 when the source was read"),
     Signal("joulewise.agent.source.duration", "s", "gauge", "agent", ("joulewise.source",), "how long reading took"),
     Signal("joulewise.agent.batches", "{batch}", "counter", "agent", ("joulewise.state", "joulewise.reason"), "conservation: produced = acknowledged + spooled + dropped"),
@@ -123,10 +123,11 @@ _ALL = (
     Signal("joulewise.agent.spool.age", "s", "gauge", "agent", (), "age of the oldest batch waiting"),
     Signal("process.cpu.time", "s", "counter", "agent", (), "CPU of the agent with its child"),
     Signal("process.memory.usage", "By", "gauge", "agent", (), "resident memory of the agent with its child"),
-    # One moment, shown by `read` and `check` and never shipped.
+    # Shown by `read` and `check` and never shipped: levels of one moment, and what only cross-checks.
     Signal("joulewise.engine.requests.running", "{request}", "gauge", "instance", (), "requests in the running batch at this moment", shipped=False),
     Signal("joulewise.engine.requests.waiting", "{request}", "gauge", "instance", (), "requests waiting at this moment", shipped=False),
     Signal("joulewise.engine.kv_cache.used", "1", "gauge", "instance", (), "share of the KV cache in use at this moment", shipped=False),
+    Signal("joulewise.engine.energy", "J", "counter", "instance", (), "energy of its GPUs where the engine meters it itself; a cross-check", shipped=False),
     Signal("joulewise.gpu.engine.active", "1", "gauge", "gpu", ("hw.id",), "graphics/compute engine activity at this moment", shipped=False),
     Signal("joulewise.gpu.sm.active", "1", "gauge", "gpu", ("hw.id",), "SM activity at this moment", shipped=False),
     Signal("joulewise.gpu.sm.occupancy", "1", "gauge", "gpu", ("hw.id",), "SM occupancy at this moment", shipped=False),
@@ -160,3 +161,35 @@ def running_bin(running: float) -> int:
     if running < 1:
         return 0
     return min(1 << (int(running).bit_length() - 1), RUNNING_BINS[-1])
+
+
+def markdown() -> str:
+    """The reference of all signals, docs/signals.md: one table a subject."""
+    lines = [
+        "# Signals",
+        "",
+        "Generated from `agent/vocabulary.py` by `python -c 'import agent.vocabulary as v; print(v.markdown(), end=\"\")'`.",
+        "A counter is cumulative since its origin; a gauge is a level; an info has the value 1 and says what it says",
+        "in attributes. Signals marked *shown* are printed by `joulewise-agent read` and `check` and never shipped.",
+        "Any engine signal may also carry " + _names(RANK_ATTRIBUTES) + "; any GPU signal of a",
+        "dcgm-exporter page " + _names(PART_ATTRIBUTES) + ".",
+    ]
+    for subject in ("gpu", "instance", "node", "agent"):
+        lines += [
+            "",
+            f"## {subject}",
+            "",
+            "| signal | unit | kind | attributes | what it is |",
+            "|---|---|---|---|---|",
+        ]
+        lines += [_row(signal) for signal in _ALL if signal.subject == subject]
+    return "\n".join(lines) + "\n"
+
+
+def _row(signal: Signal) -> str:
+    kind = signal.kind if signal.shipped else f"{signal.kind}, *shown*"
+    return f"| `{signal.name}` | {signal.unit} | {kind} | {_names(signal.attributes)} | {signal.brief} |"
+
+
+def _names(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
