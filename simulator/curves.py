@@ -24,6 +24,7 @@ IDLE_POWER_W = {"H100": 113.6, "B200": 165.0}
 """A GPU that holds a model and does nothing. H100: measured with a vLLM worker at utilization 0
 (NVIDIA/aicr conformance evidence); B200: assumed, the middle of 156-174 W seen on idle GB200."""
 
+_FILLED = 0.97
 _ASSUMED_SHARE = 0.72
 _ASSUMED_STEP = 1.039
 
@@ -32,7 +33,8 @@ _ASSUMED_STEP = 1.039
 class Curve:
     """One measured sweep: output tokens/s of the instance, latencies and watts by running batch.
 
-    `ttft_s` is None where the source has none; `power_basis` is "measured" or "assumed".
+    `ttft_s` is None where the source has none; `power_basis` is "measured" or "assumed". `starved`:
+    the measured engine could not fill its last limit, its KV cache was full at that batch.
     """
 
     id: str
@@ -51,6 +53,7 @@ class Curve:
     input_tokens: float | None
     prefill_tokens_per_s: float | None
     power_basis: str
+    starved: bool
     batch: Floats
     tokens_per_s: Floats
     itl_p50_s: Floats
@@ -145,6 +148,7 @@ def _curve(entry: dict[str, Any]) -> Curve:
         input_tokens=entry.get("input_tokens"),
         prefill_tokens_per_s=entry.get("prefill_tokens_per_s"),
         power_basis=entry["power"],
+        starved="limit" in table and bool(table["batch"][-1] < _FILLED * table["limit"][-1]),
         batch=table["batch"],
         ttft_s=ttft_s,
         **measured,

@@ -73,10 +73,16 @@ class Instance:
 
     @cached_property
     def kv_capacity_tokens(self) -> int:
-        """Tokens the KV cache holds: what weights and buffers leave of the granted memory."""
+        """Tokens the KV cache holds: what weights and buffers leave of the granted memory.
+
+        Where the measured engine ran out of it, no more than it held then.
+        """
         gpus = len(self.gpu_indices)
         granted = GPU_MEMORY_BYTES[self.curve.gpu] * self.memory_utilization - _ENGINE_RESERVE_BYTES
-        return int((granted * gpus - self.served.weights_bytes) / self.served.kv_bytes_per_token)
+        tokens = (granted * gpus - self.served.weights_bytes) / self.served.kv_bytes_per_token
+        if self.curve.starved:
+            tokens = min(tokens, self.curve.largest_batch * self.lengths.held_mean)
+        return int(tokens)
 
     @cached_property
     def batch_limit(self) -> int:

@@ -30,7 +30,7 @@ for _index, _name in enumerate(NAMES):
 
 
 class Sheet:
-    """Lines of a template with the slots its numbers come from; `common` labels go on every line."""
+    """Lines of a template and the slots of its numbers; `common` labels go on every line."""
 
     def __init__(self, common: str = "") -> None:
         self.common = common
