@@ -220,6 +220,8 @@ def _converted(key: str, value: Value, kind: Any) -> Any:
 def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         return ",".join(value)
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, float):
         return f"{value:g}"
     return "" if value is None else str(value)

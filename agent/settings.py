@@ -53,7 +53,7 @@ class Dcgm:
 class Engine:
     """`[[engine]]`: one serving engine; what is set here wins over what is discovered."""
 
-    kind: Annotated[str, "vllm, sglang, trtllm, or auto: recognised by its page"] = "auto"
+    kind: Annotated[str, "vllm, sglang, tensorrt-llm, or auto: recognised by its page"] = "auto"
     url: Annotated[str, "its address, http://127.0.0.1:8000"] = ""
     token_file: Annotated[Path | None, "file with the bearer token of its page"] = None
     name: Annotated[str, "id of the instance; empty: host id and port"] = ""
