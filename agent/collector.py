@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from agent.dcgm import NAMES, read_dcgm
 from agent.engine import EngineTable, page_info, read_engine
 from agent.errors import NoData
 from agent.identity import describe
@@ -110,10 +111,8 @@ class DcgmCollector:
     name = "dcgm"
 
     def __init__(self, fetch: Fetch) -> None:
-        from agent.dcgm import DcgmReader
-
         self._fetch = fetch
-        self._reader = DcgmReader()
+        self._reader = PageReader(NAMES)
 
     def collect(self, at_s: float) -> Sequence[Observation]:
         """One observation a GPU.
@@ -122,7 +121,7 @@ class DcgmCollector:
             NoData: the page has no GPU; dcgm-exporter serves an empty one while it reloads.
         """
         by_gpu: defaultdict[str, list[Reading]] = defaultdict(list)
-        for reading in self._reader.read(self._fetch()):
+        for reading in read_dcgm(self._reader.read(self._fetch())):
             named = dict(reading.attributes)
             if MIG_SLICE not in named and (uuid := named.get("hw.id")):
                 by_gpu[uuid].append(reading)
