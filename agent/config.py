@@ -126,6 +126,10 @@ def _from_file(path: Path, *, required: bool) -> Iterator[tuple[Key, Value]]:
             form = f"[[{section}]]" if section in REPEATED else f"[{section}]"
             raise SettingsError(f"reading the settings {path}: {section} is no table; write {form}")
         for index, table in enumerate(tables):
+            if section in REPEATED and not table:
+                raise SettingsError(
+                    f"reading the settings {path}: an empty [[{section}]]; give it a url"
+                )
             for name, raw in table.items():
                 _require_name(section, name, str(path))
                 yield (section, index, name), Value(raw, str(path))

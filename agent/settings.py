@@ -93,7 +93,7 @@ class Destination:
     url: Annotated[str, "its address; /v1/metrics is added"] = "http://127.0.0.1:4318"
     name: Annotated[str, "what the spool calls it; keep it when the address changes"] = DESTINATION
     token_file: Annotated[
-        Path | None, "file with the bearer token; else <name>_token or token among the credentials"
+        Path | None, "file with the bearer token; else NAME_token or token among the credentials"
     ] = None
     ca_file: Annotated[Path | None, "certificates to trust instead of the system's"] = None
     client_certificate_file: Annotated[Path | None, "certificate to show (mTLS)"] = None
