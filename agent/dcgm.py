@@ -23,21 +23,22 @@ from agent.dcgm_fields import (
     XID,
     Field,
 )
-from agent.page import Labels, Page
+from agent.page import Labels, Page, PageReader
 from agent.vocabulary import SIGNALS, Attributes, Reading, attributes
 
-__all__ = ["NAMES", "read_dcgm"]
+__all__ = ["NAMES", "DcgmReader", "read_dcgm"]
 
 INT64_BLANK = 9.2e18
 BLANKS = frozenset(base + n for base in (0x7FFFFFF0, 140_737_488_355_328) for n in range(4))
 """Blank, not found, not supported, no permission: as int32 and as double, and from INT64_BLANK on
-as int64, which a double does not hold exactly (dcgm_structs.h). Counters may pass the smaller ones."""
+as int64, which a double does not hold exactly (dcgm_structs.h). A counter may pass the small."""
 LABEL_BLANKS = frozenset(
     {"", "<<<NULL>>>", "<<<NOT_FOUND>>>", "<<<NOT_SUPPORTED>>>", "<<<NOT_PERM>>>"}
 )
 
 UUIDS = ("UUID", "uuid", "gpu_uuid")
 SLICE = "GPU_I_ID"
+MIG = (SLICE, "GPU_I_PROFILE")
 PARTS = {
     SLICE: "joulewise.mig.slice",
     "GPU_I_PROFILE": "joulewise.mig.profile",
@@ -56,6 +57,17 @@ INFO = {
 }
 
 Found = dict[tuple[str, Attributes], float]
+
+
+class DcgmReader:
+    """Reads pages of one exporter again and again."""
+
+    def __init__(self) -> None:
+        self._reader = PageReader(NAMES)
+
+    def read(self, text: bytes) -> list[Reading]:
+        """The readings of one page; an empty or foreign page has none."""
+        return read_dcgm(self._reader.read(text))
 
 
 def read_dcgm(page: Page) -> list[Reading]:
@@ -186,13 +198,17 @@ def _host_power(page: Page) -> Found:
 
 
 def _infos(page: Page) -> Iterable[Attributes]:
-    """What labels say of each GPU and MIG slice; nothing where they say no more than the UUID."""
+    """What labels say of each GPU and of each MIG slice, unless that is no more than the UUID."""
     found: dict[tuple[str, str], dict[str, str]] = {}
     for labels in dict.fromkeys(series.labels for series in page):
         if uuid := _uuid(labels):
             values = dict(labels)
-            info = found.setdefault((uuid, values.get(SLICE, "")), {"hw.id": uuid})
-            _describe(info, values)
+            _describe(found.setdefault((uuid, ""), {"hw.id": uuid}), values)
+            if values.get(SLICE):
+                info = found.setdefault((uuid, values[SLICE]), {"hw.id": uuid})
+                _describe(info, values)
+                info |= {PARTS[name]: values[name] for name in MIG if values.get(name)}
+                info["joulewise.mig.parent"] = uuid
     return (attributes(info) for info in found.values() if len(info) > 1)
 
 
@@ -200,8 +216,3 @@ def _describe(info: dict[str, str], values: Mapping[str, str]) -> None:
     for label, attribute in INFO.items():
         if values.get(label, "") not in LABEL_BLANKS:
             info.setdefault(attribute, values[label])
-    if values.get(SLICE):
-        info["joulewise.mig.parent"] = info["hw.id"]
-        info["joulewise.mig.slice"] = values[SLICE]
-        if values.get("GPU_I_PROFILE"):
-            info["joulewise.mig.profile"] = values["GPU_I_PROFILE"]

@@ -32,8 +32,8 @@ class Field:
     """Fields that mean one signal, newest name first: the first that a GPU has stands for it.
 
     Names stand without `DCGM_FI_`; lower-case ones are the exporter's old namespace and complete.
-    Values `of_slice` differ between MIG slices, all others are the board's. Fields of one signal and
-    the same attributes are added where `added`.
+    Values `of_slice` differ between MIG slices, all others are the board's. Fields of one signal
+    and the same attributes are added where `added`.
     """
 
     signal: str

@@ -242,7 +242,7 @@ def _operand(
 def _merged(
     table: EngineTable, fixed: Mapping[str, str], family: Iterable[tuple[Labels, Histogram]]
 ) -> Iterable[tuple[Attributes, Histogram]]:
-    """Histograms that differ only in dropped labels as one; of unlike buckets the fullest stands."""
+    """Histograms that differ only in dropped labels as one; of unlike ones the fullest."""
     found: dict[Attributes, Histogram] = {}
     own = attributes(dict(fixed))
     for labels, histogram in family:

@@ -2,6 +2,8 @@
 
 AgentError
 ├── NoData                    a source has nothing to read now, and why
+├── PageError                 what was to be read is no page of that source
+│   └── UnsupportedProgramError   it is a page of a program that is not read yet
 ├── SettingsError             a configuration that cannot be used
 ├── SpoolError                the spool cannot be opened or written
 │   ├── ForeignSpoolError     the file is not a spool of ours
@@ -19,6 +21,14 @@ class AgentError(Exception):
 
 class NoData(AgentError):  # noqa: N818 - an answer of a source, no fault of ours
     """A source has nothing to read now; the message says why and what would change it."""
+
+
+class PageError(AgentError):
+    """What was to be read is no page, an empty one, or a page of another source."""
+
+
+class UnsupportedProgramError(PageError):
+    """A page of a program that is not read yet."""
 
 
 class SettingsError(AgentError):

@@ -12,7 +12,9 @@ from agent.engines.words import FINISH, KV_PRECISION, WEIGHT_PRECISION, YES
 _TOKENS = "joulewise.engine.tokens"
 _TYPE = "joulewise.token.type"
 _DRAFTED = "joulewise.engine.draft_tokens"
-_KV = "kvCacheStats"
+_REUSED = "kv_cache_reused_blocks_total"
+_PER_BLOCK = "kv_cache_tokens_per_block"
+_KV = "kvCacheStats"  # of the JSON
 
 TENSORRT_LLM = EngineTable(
     name="tensorrt-llm",
@@ -60,22 +62,21 @@ TENSORRT_LLM = EngineTable(
         Metric(
             "joulewise.engine.kv_cache.capacity",
             (
-                "kv_cache_max_blocks * kv_cache_tokens_per_block",
+                f"kv_cache_max_blocks * {_PER_BLOCK}",
                 f"{_KV}.maxNumBlocks * {_KV}.tokensPerBlock",
             ),
         ),
         Metric(
             "joulewise.engine.prefix_cache.queries",
             (
-                "kv_cache_reused_blocks_total + kv_cache_missed_blocks_total"
-                " * kv_cache_tokens_per_block",
+                f"{_REUSED} + kv_cache_missed_blocks_total * {_PER_BLOCK}",
                 f"{_KV}.reusedBlocks + {_KV}.missedBlocks * {_KV}.tokensPerBlock",
             ),
         ),
         Metric(
             "joulewise.engine.prefix_cache.hits",
             (
-                "kv_cache_reused_blocks_total * kv_cache_tokens_per_block",
+                f"{_REUSED} * {_PER_BLOCK}",
                 f"{_KV}.reusedBlocks * {_KV}.tokensPerBlock",
             ),
         ),
