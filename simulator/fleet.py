@@ -1,4 +1,4 @@
-"""Simulated fleets: the story's nodes, and fleets drawn by a seed whose right advice is measured."""
+"""Simulated fleets: the story's nodes, and fleets drawn by a seed whose right advice is known."""
 
 from __future__ import annotations
 

@@ -35,8 +35,8 @@ from simulator.host import Host
 from simulator.instance import Instance
 
 COARSE_S, FINE_S = 900.0, 60.0
-SAMPLES = 2
-"""Moments a backfilled window is sampled at: its middle and its end."""
+_SAMPLES = {COARSE_S: 1, FINE_S: 2}
+"""Moments a backfilled window is sampled at, evenly, the last at its end."""
 LIVE_GAP_S = 30.0
 _BACKLOG_BATCHES = 64
 _FOREVER_S = 10 * 365 * 86_400.0
@@ -233,8 +233,9 @@ def _metrics_url(servers: dict[str, http.EngineServer], instance: Instance) -> s
 
 
 def _moments(start_s: float, end_s: float) -> tuple[float, ...]:
-    step_s = (end_s - start_s) / SAMPLES
-    return tuple(start_s + step_s * (index + 1) for index in range(SAMPLES))
+    samples = _SAMPLES[end_s - start_s]
+    step_s = (end_s - start_s) / samples
+    return tuple(start_s + step_s * (index + 1) for index in range(samples))
 
 
 def _write(path: Path, boot: Boot) -> None:

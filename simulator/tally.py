@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,16 +89,6 @@ class Tally:
             np.floor(np.cumsum(self.counts[SLICES[name]]) + 1e-6).astype(int).tolist()
         )
         return whole
-
-    def to_json(self) -> dict[str, Any]:
-        """A snapshot to go on from."""
-        return {"scalars": self.scalars, "counts": self.counts.tolist(), "sums": self.sums}
-
-    @classmethod
-    def from_json(cls, snapshot: dict[str, Any]) -> Tally:
-        """The tally a snapshot was taken of."""
-        counts = np.array(snapshot["counts"], dtype=np.float64)
-        return cls(dict(snapshot["scalars"]), counts, dict(snapshot["sums"]))
 
 
 @dataclass(frozen=True, slots=True)

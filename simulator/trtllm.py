@@ -65,7 +65,7 @@ def _limits(instance: Instance) -> tuple[tuple[str, float], ...]:
 
 def _info(sheet: Sheet, instance: Instance) -> None:
     curve = instance.curve
-    infos = {
+    infos: dict[str, dict[str, object]] = {
         "model_config_info": {
             "dtype": "auto",
             "gpu_type": PARTS[curve.gpu].product,

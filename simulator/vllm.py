@@ -55,7 +55,12 @@ def _scheduler(sheet: Sheet) -> None:
     sheet.single("counter", "vllm:num_preemptions_total", "Preemptions.", "preemptions")
     name = "vllm:request_success_total"
     sheet.family("counter", name, "Requests finished.")
-    ends = {"stop": "finished_stop", "length": "finished_length", "abort": 0.0, "error": 0.0}
+    ends: dict[str, str | float] = {
+        "stop": "finished_stop",
+        "length": "finished_length",
+        "abort": 0.0,
+        "error": 0.0,
+    }
     for reason, slot in ends.items():
         sheet.sample(name, slot, labels=f'finished_reason="{reason}"')
 
