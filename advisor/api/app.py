@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from fastapi import APIRouter, Depends, FastAPI
+from starlette.staticfiles import StaticFiles
 
 from advisor.api import problem
 from advisor.api.contract import Backing
@@ -10,8 +13,10 @@ from advisor.api.guard import Csrf, Guard
 from advisor.api.paging import known_parameters
 from advisor.api.problem import responses
 from advisor.api.routes import fleet, health, recommendations, scores, windows
+from advisor.pages import routes as pages
 
 VERSION = "1"
+STATIC = Path(pages.__file__).parent / "static"
 DESCRIPTION = """What each LLM token costs in joules and dollars, why, and what to change next.
 
 Lists are pages: `items` and `next_cursor`. Units are in the names: seconds, joules, watts, bytes,
@@ -37,5 +42,8 @@ def create_app(backing: Backing) -> FastAPI:
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(health.router)
+    app.include_router(pages.router)
+    app.state.problem_page = pages.problem_page
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(Guard, access=backing.access)
     return app

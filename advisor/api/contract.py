@@ -9,6 +9,7 @@ from typing import Protocol
 
 from advisor.assessment import Assessment
 from advisor.store.windows import WindowStore
+from advisor.summary import InstanceHours
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,10 @@ class Served(Protocol):
         """Telemetry."""
         ...
 
+    def over(self, range_name: str) -> Assessment | None:
+        """The same fleet over another range: 24h, 7d or 4w, up to the latest assessment."""
+        ...
+
     def refresh(self, now: datetime) -> Assessment | None:
         """Assess the fleet anew."""
         ...
@@ -105,3 +110,8 @@ class Backing:
     state: State
     access: Access = field(default_factory=Access)
     report: ReportAddress = field(default_factory=ReportAddress)
+
+    def hours_before(self, assessment: Assessment) -> InstanceHours:
+        """Hours of the range before an assessment's own, of the same length."""
+        start, end = assessment.fleet.start, assessment.fleet.end
+        return self.advisor.store.instance_hours(start - (end - start), start)

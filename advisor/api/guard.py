@@ -22,7 +22,7 @@ from advisor.api.problem import ApiError, problem_response
 
 TOKEN_COOKIE = "joulewise_token"  # noqa: S105  a cookie's name
 CSRF_COOKIE = "joulewise_csrf"
-OPEN_PATHS = ("/livez", "/readyz", "/sign-in", "/static/")
+OPEN_PATHS = ("/livez", "/readyz", "/sign-in")
 """What is answered without a token: probes, and what signing in needs."""
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 SECURITY_HEADERS = {
@@ -91,7 +91,7 @@ def scopes(headers: Headers, access: Access) -> frozenset[str]:
 
 
 def _may_read(path: str, headers: Headers, access: Access) -> bool:
-    if any(path == open_path or path.startswith("/static/") for open_path in OPEN_PATHS):
+    if path in OPEN_PATHS or path.startswith("/static/"):
         return True
     return bool({"read", "write", "admin"} & scopes(headers, access))
 

@@ -1,4 +1,4 @@
-"""Values of an assessment as REST resources, joined by id; nothing computed but means over hours."""
+"""Values of an assessment as REST resources, joined by id; only means over hours are computed."""
 
 from __future__ import annotations
 

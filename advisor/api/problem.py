@@ -55,8 +55,12 @@ def problem_response(
     *,
     errors: list[FieldProblem] | None = None,
     headers: Mapping[str, str] | None = None,
-) -> JSONResponse:
-    """The response that tells `detail` as application/problem+json."""
+) -> Response:
+    """The response that tells `detail`: application/problem+json, or a page to a browser."""
+    page = getattr(request.app.state, "problem_page", None)
+    if page and _is_page(request):
+        shown: Response = page(request, status, HTTPStatus(status).phrase, detail)
+        return shown
     problem = Problem(
         title=HTTPStatus(status).phrase,
         status=status,
@@ -68,6 +72,11 @@ def problem_response(
     return JSONResponse(
         problem.model_dump(exclude_none=True), status, dict(headers or {}), media_type=MEDIA_TYPE
     )
+
+
+def _is_page(request: Request) -> bool:
+    wants = "text/html" in request.headers.get("accept", "")
+    return wants and not request.url.path.startswith("/api/")
 
 
 def _field_problem(error: Mapping[str, Any]) -> FieldProblem:
@@ -101,12 +110,18 @@ def _refused(request: Request, error: Exception) -> Response:
     return problem_response(request, 503, str(error), headers={"Retry-After": "30"})
 
 
+def _unexpected(request: Request, _: Exception) -> Response:
+    detail = "The advisor failed at this request; its log says where. Other requests go on."
+    return problem_response(request, 500, detail)
+
+
 def install(app: FastAPI) -> None:
     """Make `app` answer every foreseen error as a problem."""
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(AdvisorError, _refused)
+    app.add_exception_handler(Exception, _unexpected)
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:

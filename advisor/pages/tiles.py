@@ -1,0 +1,177 @@
+"""The five tiles and the funnel: what a scope cost and brought, and how that moved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from advisor.api.contract import ScoreMoment
+from advisor.assessment import Assessment, CostLine
+from advisor.pages import numbers
+from advisor.pages.figure import Figure, Moved, figure, moved, range_words
+from advisor.pages.marks import Spark, score_text, spark
+from advisor.pages.scope import Scope, cost_in, instances_in
+from advisor.pages.trend import Steps, joules_change, steps, usd_change, volume_change
+from advisor.score.result import Scorecard
+from advisor.summary import InstanceHours
+
+SPARK_STEPS = 28
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One of the five: a figure with its change and its sparkline."""
+
+    label: str
+    figure: Figure
+    moved: Moved
+    spark: Spark | None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One bar of the funnel: `share` of all GPU-hours; `sort` shows where the rest went."""
+
+    label: str
+    brief: str
+    hours: Figure
+    usd: Figure
+    share: float | None
+    sort: str
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was before: hours of the preceding range and the fleet's score history."""
+
+    hours: InstanceHours | None
+    scores: Sequence[ScoreMoment]
+
+
+def prices(assessment: Assessment) -> dict[str, float]:
+    """Dollars a GPU-hour of each instance that has a price, from its cost line."""
+    return {
+        line.id: line.cost_usd / line.gpu_hours
+        for line in assessment.costs
+        if line.kind == "instance" and line.cost_usd is not None and line.gpu_hours
+    }
+
+
+def tiles(assessment: Assessment, before: Before, scope: Scope) -> tuple[Tile, ...]:
+    """Spend, $/1M, J/token, tokens and score of a scope; none where it has no cost line."""
+    cost = cost_in(assessment, scope)
+    if cost is None:
+        return ()
+    kept = None if scope.is_whole else frozenset(i.id for i in instances_in(assessment, scope))
+    hours = assessment.fleet.instance_hours
+    course = steps(hours, prices(assessment), count=SPARK_STEPS, instances=kept)
+    earlier = before.hours if scope.is_whole else None
+    matched = "at matched load"
+    href = "/api/v1/costs?kind=fleet" if scope.is_whole else "/api/v1/costs?kind=instance"
+    words_ = range_words(assessment)
+    return (
+        _spend_tile(cost, course, words_, href),
+        Tile(
+            "$ per 1M output tokens",
+            figure(cost.usd_per_million_output_tokens, numbers.usd, "USD", href),
+            moved(usd_change(hours, earlier) if earlier else None, matched, lower_is_better=True),
+            spark(course.usd_per_million, f"$ per 1M output tokens over {words_}"),
+        ),
+        Tile(
+            "J per output token",
+            figure(cost.joules_per_output_token_gpu, numbers.significant, "J/token, GPUs", href),
+            moved(
+                joules_change(hours, earlier) if earlier else None, matched, lower_is_better=True
+            ),
+            spark(course.joules_per_token, f"J per output token over {words_}"),
+        ),
+        Tile(
+            "Output tokens",
+            figure(cost.output_tokens, numbers.scaled, "tokens", href),
+            moved(volume_change(hours, earlier) if earlier else None, f"to the {words_} before"),
+            spark(course.tokens, f"output tokens over {words_}"),
+        ),
+        _score_tile(assessment, before.scores),
+    )
+
+
+def _spend_tile(cost: CostLine, course: Steps, words_: str, href: str) -> Tile:
+    idle = "idle share unknown"
+    if cost.idle_cost_usd is not None and cost.cost_usd:
+        share = numbers.percent(cost.idle_cost_usd / cost.cost_usd)
+        idle = f"{numbers.usd(cost.idle_cost_usd)} of it idle ({share})"
+    return Tile(
+        f"Spend in {words_}",
+        figure(cost.cost_usd, numbers.usd, "USD", href),
+        Moved(idle, numbers.exact(cost.idle_cost_usd, "USD idle")),
+        spark(course.usd, f"spend over {words_}"),
+    )
+
+
+def _score_tile(assessment: Assessment, history: Sequence[ScoreMoment]) -> Tile:
+    card = next((c for c in assessment.scorecards if c.kind == "fleet"), None)
+    series = [moment.low for moment in history]
+    return Tile(
+        "Score",
+        Figure(
+            score_text(card.total if card else None),
+            f"{card.total.low:.6g} to {card.total.high:.6g} of 100" if card else "no data",
+            "/api/v1/scores?kind=fleet",
+            card.total.low if card else None,
+        ),
+        score_moved(assessment, card, history),
+        spark(series, "score at each assessment"),
+    )
+
+
+def score_moved(
+    assessment: Assessment, card: Scorecard | None, history: Sequence[ScoreMoment]
+) -> Moved:
+    """The score against the one a range ago; a version change is no trend."""
+    length = assessment.fleet.end - assessment.fleet.start
+    then = [m for m in history if m.made_at <= assessment.made_at - length * 0.9]
+    if card is None or not then:
+        return Moved("no earlier score", "scores are kept from the first assessment on")
+    if then[-1].version != card.version:
+        return Moved("scoring changed since", f"version {then[-1].version} to {card.version}")
+    points = card.total.low - then[-1].low
+    sign = "+" if points >= 0 else numbers.MINUS
+    tone = "" if abs(points) < 0.5 else ("better" if points > 0 else "worse")
+    since = numbers.moment(then[-1].made_at)
+    return Moved(
+        f"{sign}{abs(points):.0f} points since {since[:10]}", f"{points:+.6g} since {since}", tone
+    )
+
+
+def funnel(cost: CostLine | None) -> tuple[Stage, ...]:
+    """GPU-hours and dollars: total, allocated, active, effective."""
+    if cost is None:
+        return ()
+    stages = (
+        ("Total", "GPU-hours of every GPU seen", cost.gpu_hours, "cost"),
+        ("Allocated", "a serving process holds the GPU", cost.allocated_gpu_hours, "cost"),
+        ("Active", "requests were running", cost.active_gpu_hours, "idle"),
+        ("Effective", "active, at the attainable rate", cost.effective_gpu_hours, "to_win"),
+    )
+    per_hour = cost.cost_usd / cost.gpu_hours if cost.cost_usd and cost.gpu_hours else None
+    href = "/api/v1/costs?kind=fleet"
+    return tuple(
+        Stage(
+            label,
+            brief,
+            figure(hours, numbers.significant, "GPU-hours", href),
+            figure(_times(hours, per_hour), numbers.usd, "USD", href),
+            _share(hours, cost.gpu_hours),
+            sort,
+        )
+        for label, brief, hours, sort in stages
+    )
+
+
+def _times(hours: float | None, per_hour: float | None) -> float | None:
+    return hours * per_hour if hours is not None and per_hour is not None else None
+
+
+def _share(part: float | None, whole: float) -> float | None:
+    return part / whole if part is not None and whole else None
