@@ -108,7 +108,7 @@ class Spool:
                 sequence = self._append(database, payload_for, end_s)
                 if state is not None:
                     text = json.dumps(state, separators=(",", ":"))
-                    database.execute("update ledger set state = ?", (text,))
+                    database.execute("update state set json = ?", (text,))
         except SpoolFullError:
             self._lost += 1  # accounted for with the next batch that can be stored
             raise
@@ -162,7 +162,7 @@ class Spool:
     def state(self) -> dict[str, Any] | None:
         """The builder's state as committed with the last batch, or None."""
         with self._transaction() as database:
-            text = database.execute("select state from ledger").fetchone()[0]
+            text = database.execute("select json from state").fetchone()[0]
         state: dict[str, Any] | None = json.loads(text)
         return state
 

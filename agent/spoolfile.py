@@ -17,7 +17,8 @@ _SCHEMA = """
 begin;
 create table ledger (
   epoch text not null, produced integer not null, acknowledged integer not null,
-  bytes integer not null, state text not null);
+  bytes integer not null);
+create table state (json text not null);  -- large, and not to be rewritten with every count
 create table dropped (reason text primary key, batches integer not null);
 create table batch (
   sequence integer primary key, end_s real not null, body blob not null, reason text);
@@ -26,7 +27,8 @@ create table delivery (
   primary key (destination, sequence)) without rowid;
 pragma application_id = {application_id};
 pragma user_version = {version};
-insert into ledger values ('{epoch}', 0, 0, 0, 'null');
+insert into ledger values ('{epoch}', 0, 0, 0);
+insert into state values ('null');
 commit;
 """
 
