@@ -9,6 +9,8 @@ from types import ModuleType
 
 import pytest
 
+from advisor.assess import AssessSettings, assess
+from advisor.assessment import Assessment
 from advisor.summary import Fleet
 
 FLEETS = Path(__file__).parent / "fleets"
@@ -39,3 +41,9 @@ def story_fleet(fleet_builder: ModuleType) -> Fleet:
     return fleet_builder.build(
         story.servings(fleet_builder.Serving), deployments=story.deployments()
     )
+
+
+@pytest.fixture(scope="session")
+def story_assessment(story_fleet: Fleet) -> Assessment:
+    """What is said of the five nodes at the end of their week."""
+    return assess(story_fleet, AssessSettings(), now=story_fleet.end)

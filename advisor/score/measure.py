@@ -137,8 +137,8 @@ def workload(hours: InstanceHours, instance: Instance) -> Workload:
     saturated = _saturated_seconds(rows)
     return Workload(
         hours=rows.observed_s / 3600.0,
-        saturated_sequences=ratio(rows.total("saturated_sequences_s"), rows.observed_s),
-        saturated_kv_cache=ratio(rows.total("saturated_kv_cache_s"), rows.observed_s),
+        saturated_sequences=_saturated_by(rows, "saturated_sequences_s"),
+        saturated_kv_cache=_saturated_by(rows, "saturated_kv_cache_s"),
         waiting_while_saturated=ratio(rows.total("waiting_time_s"), saturated),
         running_p95=_percentile(_over(rows.column("running_time_s"), busy_s), busy_s),
         running_max=highest(rows.column("running_max")),
@@ -178,6 +178,13 @@ def _saturated_seconds(rows: Rows) -> float | None:
     names = ("saturated_sequences_s", "saturated_kv_cache_s", "saturated_unknown_s")
     seconds = [value for name in names if (value := rows.total(name)) is not None]
     return sum(seconds) if seconds else None
+
+
+def _saturated_by(rows: Rows, name: str) -> float | None:
+    """Time one limit held requests back: 0 where only others did, they are one signal."""
+    if _saturated_seconds(rows) is None:
+        return None
+    return ratio(rows.total(name) or 0.0, rows.observed_s)
 
 
 def _saturated(rows: Rows) -> float | None:

@@ -60,7 +60,7 @@ def servings(serving):
             host="node-2",
             gpus=8,
             tensor=8,
-            engine="tensorrt_llm",
+            engine="tensorrt-llm",
             engine_version="1.1.0",
             model="deepseek-ai/DeepSeek-R1",
             weights="fp8",
