@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ from agent.settings import Destination
 from agent.ship import Shipper
 from agent.spool import Counts, Spool
 
+TLS = Path(__file__).parent / "tls"
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -40,7 +43,7 @@ HANG_UP = Answer(hang_up=True)
 class Receiver:
     """Takes what is posted and answers as it is told, the last answer again and again."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.answers: list[Answer] = [TAKEN]
         self.bodies: list[bytes] = []
         self.headers: list[dict[str, str]] = []
@@ -69,7 +72,10 @@ class Receiver:
                 """Say nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        if tls is not None:
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
+        scheme = "http" if tls is None else "https"
+        self.url = f"{scheme}://127.0.0.1:{self.server.server_address[1]}"
         self._thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
         self._thread.start()
 
@@ -310,6 +316,49 @@ def test_certificates_that_cannot_be_used_are_said_at_the_start(
     bad.write_text("no certificate")
     with pytest.raises(SettingsError, match="loading the certificates of destination advisor"):
         Shipper(spool, Destination(url="https://127.0.0.1:9", ca_file=bad))
+
+
+@pytest.fixture
+def mutual() -> Iterator[Receiver]:
+    """A receiver that shows a certificate and asks for one."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=TLS / "ca.pem")
+    context.load_cert_chain(TLS / "server.pem", TLS / "server.key")
+    context.verify_mode = ssl.CERT_REQUIRED
+    opened = Receiver(context)
+    opened.server.handle_error = lambda *_: None  # type: ignore[method-assign]  # refusals are wanted here
+    yield opened
+    opened.close()
+
+
+def test_both_sides_show_a_certificate(mutual: Receiver, spool: Spool, shipper_to: Ship) -> None:
+    _fill(spool, 1)
+    shipper = shipper_to(
+        mutual.url,
+        ca_file=TLS / "ca.pem",
+        client_certificate_file=TLS / "client.pem",
+        client_key_file=TLS / "client.key",
+    )
+    assert shipper.ship_once().failure is None
+    assert mutual.bodies == [b"batch 1"]
+
+
+def test_a_receiver_that_is_not_trusted_gets_nothing(
+    mutual: Receiver, spool: Spool, shipper_to: Ship
+) -> None:
+    _fill(spool, 1)
+    failure = shipper_to(mutual.url).ship_once().failure
+    assert failure is not None
+    assert "CERTIFICATE_VERIFY_FAILED" in failure
+    assert mutual.bodies == []
+    assert spool.counts().spooled == 1
+
+
+def test_without_a_certificate_the_batch_waits(
+    mutual: Receiver, spool: Spool, shipper_to: Ship
+) -> None:
+    _fill(spool, 1)
+    assert shipper_to(mutual.url, ca_file=TLS / "ca.pem").ship_once().failure is not None
+    assert spool.counts().spooled == 1
 
 
 def test_a_failure_is_said_once_and_so_is_its_end(
