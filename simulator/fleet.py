@@ -194,11 +194,11 @@ def _deployment(node: Node) -> str:
         (
             "[[deployment]]",
             f'name = "{purpose.deployment}"',
-            f'hosts = ["{node.host_id}"]',
+            f'selector = {{ host = "{node.host_id}" }}',
             f'team = "{purpose.team}"',
             f"ttft_p95_s = {purpose.ttft_p95_s}",
             f"tpot_p95_s = {purpose.tpot_p95_s}",
-            f"usd_per_million_output_tokens = {purpose.usd_per_million_output_tokens}",
+            f"usd_per_million_output_tokens_sold = {purpose.usd_per_million_output_tokens}",
             "",
         )
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import signal
 import sys
 import threading
@@ -64,6 +65,7 @@ class Job:
     token_file: Path | None
     start_s: float
     fine_s: float
+    with_parent: bool = False
 
 
 class SimulatedNode:
@@ -266,14 +268,24 @@ def _arguments() -> Job:
     parser.add_argument("--token-file", type=Path)
     parser.add_argument("--start", type=float, required=True, dest="start_s")
     parser.add_argument("--fine", type=float, required=True, dest="fine_s")
+    parser.add_argument("--with-parent", action="store_true", help="end when the parent does")
     return Job(**vars(parser.parse_args()))
 
 
+def _end_with_parent(stop: threading.Event) -> None:
+    parent = os.getppid()
+    while not stop.wait(1.0):
+        if os.getppid() != parent:
+            stop.set()
+
+
 def main() -> None:
-    """Backfill, then stay live until a signal or the end of standard input."""
+    """Backfill, then stay live until SIGTERM or SIGINT."""
     simulated = SimulatedNode(_arguments())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: simulated.stop.set())
+    if simulated.job.with_parent:
+        threading.Thread(target=_end_with_parent, args=(simulated.stop,), daemon=True).start()
     last_s = 0.0
 
     def report(done_s: int, of_s: int) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from advisor.deployments import read_deployments
 from simulator import curves, fleet
 from simulator.queueing import Stationary, solve
 
@@ -118,10 +119,12 @@ def test_a_drawn_fleet_has_one_node_that_needs_nothing() -> None:
         assert [node.expected for node in one.nodes].count(None) == 1
 
 
-def test_deployments_are_toml_and_name_every_host_once() -> None:
-    document = tomllib.loads(fleet.deployments_toml(STORY))
-    hosts = [host for entry in document["deployment"] for host in entry["hosts"]]
-    assert hosts == [node.host_id for node in STORY.nodes]
+def test_the_advisor_reads_the_deployments_of_every_host(tmp_path: Path) -> None:
+    path = tmp_path / "deployments.toml"
+    path.write_text(fleet.deployments_toml(STORY), encoding="utf-8")
+    declared = read_deployments(path)
+    assert [one.selector.host for one in declared] == [node.host_id for node in STORY.nodes]
+    assert [one.tpot_p95_s for one in declared] == [n.purpose.tpot_p95_s for n in STORY.nodes]
 
 
 def test_an_unknown_fleet_is_refused_by_name() -> None:
