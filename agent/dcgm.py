@@ -24,14 +24,15 @@ from agent.dcgm_fields import (
     Field,
 )
 from agent.page import Labels, Page, PageReader
-from agent.vocabulary import SIGNALS, Attributes, Reading, attributes
+from agent.vocabulary import Attributes, Reading, attributes
 
 __all__ = ["NAMES", "DcgmReader", "read_dcgm"]
 
 INT64_BLANK = 9.2e18
 BLANKS = frozenset(base + n for base in (0x7FFFFFF0, 140_737_488_355_328) for n in range(4))
 """Blank, not found, not supported, no permission: as int32 and as double, and from INT64_BLANK on
-as int64, which a double does not hold exactly (dcgm_structs.h). A counter may pass the small."""
+as int64, which a double does not hold exactly (dcgm_structs.h). Only these exact values: counters
+may well be larger than the blank of doubles."""
 LABEL_BLANKS = frozenset(
     {"", "<<<NULL>>>", "<<<NOT_FOUND>>>", "<<<NOT_SUPPORTED>>>", "<<<NOT_PERM>>>"}
 )
@@ -93,10 +94,9 @@ def _field(field: Field, page: Page) -> dict[Attributes, float]:
     found: dict[Attributes, float] = {}
     fixed = attributes(dict(field.attributes))
     times, per = field.scale
-    counts = SIGNALS[field.signal].kind == "counter"
     for labels, value in _rows(page, field.names):
         pairs = _attributes(labels, fixed, of_slice=field.of_slice)
-        if pairs in found or _is_blank(value, counts=counts):
+        if pairs in found or _is_blank(value):
             continue
         if value or not field.zero_is_absent:
             found[pairs] = value * times / per
@@ -113,8 +113,8 @@ def _rows(page: Page, names: Iterable[str]) -> Iterator[tuple[Labels, float]]:
             )
 
 
-def _is_blank(value: float, *, counts: bool = False) -> bool:
-    return not -math.inf < value < INT64_BLANK or (value in BLANKS and not counts)
+def _is_blank(value: float) -> bool:
+    return not -math.inf < value < INT64_BLANK or value in BLANKS
 
 
 @lru_cache(maxsize=65_536)

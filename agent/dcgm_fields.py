@@ -275,7 +275,7 @@ FIELDS: tuple[Field, ...] = (
     _link_errors(
         "effective", "DEV_NVLINK_EFFECTIVE_ERROR_TOTAL", "DEV_NVLINK_COUNT_EFFECTIVE_ERRORS"
     ),
-    _link_errors("tx_discard", "DEV_NVLINK_TX_DISCARD_TOTAL", "DEV_NVLINK_COUNT_TX_DISCARDS"),
+    _link_errors("tx_discard", "DEV_NVLINK_COUNT_TX_DISCARDS"),
     *_of_each_link(),
     Field("joulewise.gpu.pcie.replays", ("DEV_PCIE_REPLAY_TOTAL", "DEV_PCIE_REPLAY_COUNTER")),
     _remaps(
@@ -315,7 +315,7 @@ FRAMEBUFFER = ("DEV_FB_USED", "DEV_FB_FREE", "DEV_FB_RESERVED")
 
 HOST_POWER = {
     "cpu": ("DEV_CPU_POWER_WATTS", "DEV_CPU_POWER_UTIL_CURRENT"),
-    "module": ("DEV_MODULE_POWER_WATTS", "DEV_MODULE_POWER_UTIL_CURRENT"),
+    "module": ("DEV_MODULE_POWER_UTIL_CURRENT",),
 }
 """Grace: watts of each CPU, whose rows carry a label `cpu` and no GPU."""
 
