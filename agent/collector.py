@@ -12,7 +12,7 @@ from typing import Protocol
 from agent.dcgm import NAMES, read_dcgm
 from agent.engine import EngineTable, page_info, read_engine
 from agent.errors import NoData
-from agent.identity import describe
+from agent.identity import CONFIGURED, ENGINE, MODEL, Finding, describe
 from agent.nvml import GpuSource
 from agent.page import Page, PageReader
 from agent.vocabulary import Attributes, Reading, attributes
@@ -31,9 +31,6 @@ __all__ = [
 Fetch = Callable[[], bytes]
 """Gets a page; raises NoData when there is none to get."""
 
-CONFIGURED = "configured"
-ENGINE = "engine"
-"""Tiers of what is known of an instance, the surest first."""
 NVLINK = "joulewise.nvlink.link"
 MIG_SLICE = "joulewise.mig.slice"
 _PROCESS_START = re.compile(
@@ -155,7 +152,8 @@ class EngineCollector:
     """One serving engine's page as observations of its instance.
 
     `info` holds attributes of `joulewise.instance.info` that are known beforehand; what the page
-    says of itself fills in what is missing, and stays known when a later page does not say it.
+    says of itself fills in what is missing, and stays known when a later page does not say it; the
+    findings of `fallback` come last.
     """
 
     def __init__(
@@ -164,6 +162,7 @@ class EngineCollector:
         table: EngineTable,
         fetch: Fetch,
         info: Mapping[str, str] | None = None,
+        fallback: Sequence[Finding] = (),
     ) -> None:
         self.name = f"{table.name}:{instance_id}"
         self.instance_id = instance_id
@@ -171,6 +170,7 @@ class EngineCollector:
         self._fetch = fetch
         self._reader = PageReader(table.names)
         self._info = dict(info or {})
+        self._fallback = tuple(fallback)
         self._said: dict[str, str] = {}
         self._description: Attributes = ()
 
@@ -196,10 +196,16 @@ class EngineCollector:
         said = {**self._said, **page_info(self.table, page)}
         if said != self._said or not self._description:
             self._said = said
-            name = {"joulewise.engine.name": self.table.name}
-            info = describe((CONFIGURED, self._info), (ENGINE, said), (ENGINE, name))
-            self._description = attributes(info)
+            self._description = attributes(describe(*self._findings()))
         return self._description
+
+    def _findings(self) -> Iterable[Finding]:
+        """The page's name of the model may be an alias: only what is not said elsewhere."""
+        configuration = {name: text for name, text in self._said.items() if name != MODEL}
+        yield CONFIGURED, self._info
+        yield ENGINE, {**configuration, "joulewise.engine.name": self.table.name}
+        yield from self._fallback
+        yield ENGINE, self._said
 
 
 def process_start_s(page: bytes) -> float | None:

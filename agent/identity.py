@@ -7,12 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from agent.precision import weights_by_name
 from agent.vocabulary import SIGNALS
 
+CONFIGURED, ENGINE, PROCESSES, ARGV = "configured", "engine", "processes", "argv"
+CHECKPOINT, MODEL_NAME, DEFAULT = "checkpoint", "model name", "default"
+"""The tiers, the surest first."""
+
+Finding = tuple[str, Mapping[str, str]]
+"""A tier and the attributes found there."""
+
+MODEL = "joulewise.model"
+WEIGHTS = "joulewise.precision.weights"
 TIERS = "joulewise.tiers"
 DIGEST = "joulewise.config.digest"
+FEATURES = "joulewise.features"
 CONFIGURATION = (
     "joulewise.engine.name",
     "joulewise.engine.version",
@@ -34,23 +45,37 @@ CONFIGURATION = (
 KNOWN = frozenset(SIGNALS["joulewise.instance.info"].attributes)
 
 
-def describe(*findings: tuple[str, Mapping[str, str]]) -> dict[str, str]:
-    """The attributes of `joulewise.instance.info` from (tier, attributes) pairs, the surest first.
+def describe(*findings: Finding) -> dict[str, str]:
+    """The attributes of `joulewise.instance.info` from findings, the surest first.
 
-    What is not in the vocabulary or empty is left out. The tiers name each configuration field and
-    where it came from; attributes that carry tiers of their own keep them.
+    What is not in the vocabulary or empty is left out; features add up, as no source knows all of
+    them. The tiers name each field and where it came from; findings that carry tiers keep them.
     """
     merged: dict[str, str] = {}
     tiers: dict[str, str] = {}
-    for tier, said in findings:
-        own = parse_tiers(said.get(TIERS, ""))
-        for name, value in said.items():
-            if value and name in KNOWN and name not in merged and name not in {TIERS, DIGEST}:
-                merged[name] = value
-                tiers[short_name(name)] = own.get(short_name(name), tier)
+    sure = [finding for finding in findings if finding[0] != DEFAULT]
+    _merge(sure, merged, tiers)
+    weights = weights_by_name(merged.get(MODEL, ""))
+    _merge([(MODEL_NAME, {WEIGHTS: weights} if weights else {})], merged, tiers)
+    _merge([finding for finding in findings if finding[0] == DEFAULT], merged, tiers)
+    if features := {word for _, said in findings for word in _features(said)}:
+        merged[FEATURES] = ",".join(sorted(features))
     merged[DIGEST] = configuration_digest(merged)
     merged[TIERS] = ",".join(f"{name}={tier}" for name, tier in sorted(tiers.items()))
     return merged
+
+
+def _merge(findings: Iterable[Finding], merged: dict[str, str], tiers: dict[str, str]) -> None:
+    for tier, said in findings:
+        own = parse_tiers(said.get(TIERS, ""))
+        for name, value in said.items():
+            if value and name in KNOWN and name not in {*merged, TIERS, DIGEST}:
+                merged[name] = value
+                tiers[short_name(name)] = own.get(short_name(name), tier)
+
+
+def _features(said: Mapping[str, str]) -> list[str]:
+    return [word for word in said.get(FEATURES, "").split(",") if word]
 
 
 def configuration_digest(info: Mapping[str, str]) -> str:

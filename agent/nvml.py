@@ -96,6 +96,12 @@ class NvmlGpus:
             return {}
         return {device.uuid: device.missing for device in self._session.devices}
 
+    def computing(self) -> Mapping[str, tuple[int, ...]]:
+        """The processes that compute on each GPU, by UUID; known after a first read."""
+        if self._session is None:
+            return {}
+        return {device.uuid: device.computing() for device in self._session.devices}
+
     def close(self) -> None:
         """End the session; the next read opens another."""
         self._close()

@@ -110,6 +110,11 @@ class Device:
             lambda n, h: n.nvmlDeviceRegisterEvents(h, n.nvmlEventTypeXidCriticalError, events),
         )
 
+    def computing(self) -> tuple[int, ...]:
+        """The ids of the processes that compute on this GPU, as this PID namespace sees them."""
+        running = self._ask("processes", lambda n, h: n.nvmlDeviceGetComputeRunningProcesses(h))
+        return tuple(int(process.pid) for process in running or ())
+
     def close(self) -> None:
         """Give back what the driver holds for us."""
         if self._activity is not None:
