@@ -12,6 +12,7 @@ from advisor.api.contract import Backing
 from advisor.api.guard import Csrf, Guard
 from advisor.api.paging import known_parameters
 from advisor.api.problem import responses
+from advisor.api.ranges import Ranges
 from advisor.api.routes import fleet, health, recommendations, scores, windows
 from advisor.pages import routes as pages
 
@@ -36,6 +37,7 @@ def create_app(backing: Backing) -> FastAPI:
     )
     app.state.backing = backing
     app.state.csrf = Csrf()
+    app.state.ranges = Ranges(backing.advisor, backing.assessing)
     problem.install(app)
     api = APIRouter(prefix="/api/v1", responses=responses(400, 401, 503))
     for module in (fleet, scores, windows, recommendations):

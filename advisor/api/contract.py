@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from advisor.assessment import Assessment
 from advisor.store.windows import WindowStore
-from advisor.summary import InstanceHours
+from advisor.summary import Fleet
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,25 +93,26 @@ class Served(Protocol):
         """Telemetry."""
         ...
 
-    def over(self, range_name: str) -> Assessment | None:
-        """The same fleet over another range: 24h, 7d or 4w, up to the latest assessment."""
-        ...
-
     def refresh(self, now: datetime) -> Assessment | None:
         """Assess the fleet anew."""
         ...
 
 
+def _assess(fleet: Fleet, now: datetime) -> Assessment:
+    from advisor.assess import AssessSettings, assess
+
+    return assess(fleet, AssessSettings(), now=now)
+
+
 @dataclass(frozen=True)
 class Backing:
-    """Everything a request may touch, put together once when the app is made."""
+    """Everything a request may touch, put together once when the app is made.
+
+    `assessing` says what can be said of the fleet over a range other than the advisor's own.
+    """
 
     advisor: Served
     state: State
     access: Access = field(default_factory=Access)
     report: ReportAddress = field(default_factory=ReportAddress)
-
-    def hours_before(self, assessment: Assessment) -> InstanceHours:
-        """Hours of the range before an assessment's own, of the same length."""
-        start, end = assessment.fleet.start, assessment.fleet.end
-        return self.advisor.store.instance_hours(start - (end - start), start)
+    assessing: Callable[[Fleet, datetime], Assessment] = _assess

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 
 from advisor.api.contract import Backing
 from advisor.api.problem import ApiError
+from advisor.api.ranges import RangeName, Ranges
 from advisor.assessment import Assessment
 
 
@@ -17,9 +18,21 @@ def backing(request: Request) -> Backing:
     return found
 
 
-def latest(request: Request) -> Assessment:
-    """The latest assessment; 503 while there is none."""
-    found = backing(request).advisor.assessment
+def ranges(request: Request) -> Ranges:
+    """Assessments by range."""
+    found: Ranges = request.app.state.ranges
+    return found
+
+
+def latest(
+    request: Request,
+    range_name: Annotated[
+        RangeName | None,
+        Query(alias="range", description="up to now; without it the advisor's own range"),
+    ] = None,
+) -> Assessment:
+    """The latest assessment over a range; 503 while there is none."""
+    found = ranges(request).over(range_name)
     if found is None:
         raise ApiError(
             503,
@@ -31,6 +44,7 @@ def latest(request: Request) -> Assessment:
 
 
 Backed = Annotated[Backing, Depends(backing)]
+Ranged = Annotated[Ranges, Depends(ranges)]
 Latest = Annotated[Assessment, Depends(latest)]
 
 

@@ -89,7 +89,7 @@ def time_charts(
                 limit=slo_s * 1000 if slo_s else None,
                 limit_label=f"SLO {numbers.milliseconds(slo_s)}" if slo_s else "",
             ),
-            Panel("requests", _queue_finding(instances), "Requests", "requests", REQUESTS),
+            Panel("queue", _queue_finding(instances), "Running, waiting", "requests", REQUESTS),
         ),
         node=node.id,
         instances=ids,

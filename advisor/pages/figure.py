@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from advisor.api.ranges import length
 from advisor.assessment import Assessment
 from advisor.pages import numbers
 from advisor.pages.trend import Change
@@ -44,6 +45,8 @@ def moved(change: Change | None, basis: str, *, lower_is_better: bool | None = N
     tone = ""
     if lower_is_better is not None and abs(change.ratio) >= 0.005:
         tone = "better" if (change.ratio < 0) == lower_is_better else "worse"
+    if abs(change.ratio) < 0.0005:
+        return Moved(f"unchanged {basis}", "less than 0.05 % either way")
     return Moved(
         f"{numbers.signed_percent(change.ratio)} {basis}",
         f"{change.ratio * 100:.6g} % against the range before; "
@@ -54,7 +57,7 @@ def moved(change: Change | None, basis: str, *, lower_is_better: bool | None = N
 
 def range_words(assessment: Assessment) -> str:
     """The length of an assessment's range in words: 7 days."""
-    length = assessment.fleet.end - assessment.fleet.start
-    if length >= timedelta(days=2):
-        return f"{length / timedelta(days=1):.0f} days"
-    return f"{length / timedelta(hours=1):.0f} hours"
+    size = length(assessment)
+    if size >= timedelta(days=2):
+        return f"{size / timedelta(days=1):.0f} days"
+    return f"{size / timedelta(hours=1):.0f} hours"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from advisor.api.contract import Life
+from advisor.api.ranges import range_name
 from advisor.assessment import Assessment
 from advisor.pages import numbers
 from advisor.pages.advice import Advice, line, standing
@@ -34,6 +35,7 @@ class FleetView:
 
     view: View
     words: str
+    range: str | None
     stale: str | None
     quality: tuple[Quality, ...]
     notes: tuple[str, ...]
@@ -61,6 +63,7 @@ def fleet_view(
     return FleetView(
         view=view,
         words=range_words(assessment),
+        range=range_name(assessment),
         stale=stale(assessment, now),
         quality=_quality(assessment, now),
         notes=assessment.notes,

@@ -12,6 +12,7 @@ from advisor.advise.recommendation import FlagChange, Recommendation
 from advisor.api import present
 from advisor.api.contract import Life
 from advisor.api.models import GpuResource, InstanceResource
+from advisor.api.ranges import range_name
 from advisor.assessment import Assessment
 from advisor.pages import numbers, words
 from advisor.pages.advice import Advice, line
@@ -96,6 +97,7 @@ class NodeView:
 
     view: View
     words: str
+    range: str | None
     stale: str | None
     node: Node
     silent: bool
@@ -134,6 +136,7 @@ def node_view(
     return NodeView(
         view=view,
         words=range_words(assessment),
+        range=range_name(assessment),
         stale=stale(assessment, now),
         node=node,
         silent=is_silent(node, assessment),

@@ -70,10 +70,10 @@ def signed_percent(ratio: float | None) -> str:
 
 
 def milliseconds(seconds: float | None) -> str:
-    """Seconds as ms below ten seconds."""
+    """A latency: milliseconds below one second."""
     if seconds is None or not math.isfinite(seconds):
         return ABSENT
-    if seconds >= 10:
+    if seconds >= 1:
         return f"{significant(seconds)} s"
     return f"{significant(seconds * 1000)} ms"
 

@@ -16,20 +16,19 @@ from advisor.api.contract import Backing
 from advisor.api.decide import DismissReason
 from advisor.api.guard import CSRF_COOKIE, TOKEN_COOKIE, Csrf, cookie, needs, scopes
 from advisor.api.problem import ApiError
-from advisor.api.request import Backed
+from advisor.api.ranges import RangeName
+from advisor.api.request import Backed, Ranged
 from advisor.api.routes.recommendations import find, move
-from advisor.assessment import Assessment
 from advisor.pages.advice import line
 from advisor.pages.environment import render
 from advisor.pages.fleet_view import fleet_view
 from advisor.pages.node_view import NodeView, node_view
 from advisor.pages.recommendation_view import recommendation_values
 from advisor.pages.scope import Scope, View
-from advisor.pages.tiles import Before
+from advisor.pages.tiles import Before, losses
 
 router = APIRouter(include_in_schema=False)
 MAX_FORM_BYTES = 10_000
-RangeName = Literal["24h", "7d", "4w"]
 Text = Annotated[str, Query(max_length=200)]
 
 
@@ -52,21 +51,18 @@ def _html(name: str, status: int = 200, **values: Any) -> HTMLResponse:
     return HTMLResponse(render(f"pages/{name}", **{"here": "", "query": ""} | values), status)
 
 
-def _assessment(backed: Backing, viewed: View) -> Assessment | None:
-    return backed.advisor.over(viewed.range) if viewed.range else backed.advisor.assessment
-
-
 @router.get("/")
 def fleet_page(
     backed: Backed,
+    ranged: Ranged,
     viewed: Viewed,
     sort: Annotated[Literal["to_win", "score", "idle", "cost", "name"], Query()] = "to_win",
 ) -> Response:
     """The fleet in ten seconds."""
-    assessment = _assessment(backed, viewed)
+    assessment = ranged.over(viewed.range)
     if assessment is None:
         return _html("empty.html")
-    before = Before(backed.hours_before(assessment), backed.state.score_history("fleet", "fleet"))
+    before = Before(ranged.before(assessment), backed.state.score_history("fleet", "fleet"))
     shown = fleet_view(
         assessment, backed.state.lives(), before, viewed, now=datetime.now(UTC), sort=sort
     )
@@ -76,6 +72,7 @@ def fleet_page(
         query=viewed.query(),
         fleet=shown,
         funnel_title=_funnel_title(shown.funnel),
+        funnel_losses=losses(shown.funnel),
         made_at=assessment.made_at.isoformat(),
         coefficients=assessment.coefficients,
     )
@@ -90,9 +87,9 @@ def _funnel_title(funnel: tuple[Any, ...]) -> str:
 
 
 @router.get("/nodes/{node_id}")
-def node_page(backed: Backed, viewed: Viewed, node_id: str) -> Response:
+def node_page(backed: Backed, ranged: Ranged, viewed: Viewed, node_id: str) -> Response:
     """One node, to be argued over."""
-    assessment = _assessment(backed, viewed)
+    assessment = ranged.over(viewed.range)
     if assessment is None:
         return _html("empty.html")
     node = next((n for n in assessment.fleet.nodes if n.id == node_id), None)

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import timedelta
-from typing import Literal
 from urllib.parse import urlencode
 
+from advisor.api.ranges import RangeName
 from advisor.assessment import Assessment, CostLine
 from advisor.summary import Instance, Node
 
-RangeName = Literal["24h", "7d", "4w"]
-RANGES: dict[str, timedelta] = {
-    "24h": timedelta(hours=24),
-    "7d": timedelta(days=7),
-    "4w": timedelta(weeks=4),
-}
 RANGE_WORDS = {"24h": "24 hours", "7d": "7 days", "4w": "4 weeks"}
 _SUMMED = (
     "gpu_hours",
@@ -51,7 +44,7 @@ class Scope:
 class View:
     """A range and a scope: what is in the URL of every view."""
 
-    range: str | None = None
+    range: RangeName | None = None
     scope: Scope = Scope()
 
     def query(self, **changed: str) -> str:

@@ -169,6 +169,21 @@ def funnel(cost: CostLine | None) -> tuple[Stage, ...]:
     )
 
 
+def losses(stages: Sequence[Stage]) -> str:
+    """Where the dollars of the funnel go, in one sentence; empty where they are not known."""
+    usd = [stage.usd.value for stage in stages]
+    if len(usd) < 4 or None in usd:
+        return ""
+    total, allocated, active, effective = (value or 0.0 for value in usd)
+    parts = (
+        (total - allocated, "to GPUs that nothing holds"),
+        (allocated - active, "to GPUs held while no request ran"),
+        (active - effective, "to running below the attainable"),
+    )
+    said = [f"{numbers.usd(lost, 2)} went {where}" for lost, where in parts if lost >= 1]
+    return f"{', '.join(said)}." if said else ""
+
+
 def _times(hours: float | None, per_hour: float | None) -> float | None:
     return hours * per_hour if hours is not None and per_hour is not None else None
 

@@ -463,9 +463,6 @@ class FakeAdvisor:
     store: FakeStore = field(default_factory=FakeStore)
     refreshed: list[datetime] = field(default_factory=list)
 
-    def over(self, range_name: str) -> Assessment | None:
-        return self.assessment
-
     def refresh(self, now: datetime) -> Assessment | None:
         self.refreshed.append(now)
         return self.assessment

@@ -20,6 +20,21 @@ function axis(c, more) {
 
 const utc = (seconds) => uPlot.tzDate(new Date(seconds * 1e3), "Etc/UTC");
 
+// Hours of the day, the day's name where it begins.
+function dayTimes(u, splits) {
+  return splits.map((seconds) => {
+    const text = new Date(seconds * 1e3).toUTCString();
+    return text.slice(17, 22) === "00:00" ? text.slice(0, 11).replace(",", "") : text.slice(17, 22);
+  });
+}
+
+// Powers of two between the bounds of a logarithmic axis.
+function powers(u, at, low, high) {
+  const found = [];
+  for (let value = 2 ** Math.ceil(Math.log2(low) - 1e-9); value <= high * 1.0001; value *= 2) found.push(value);
+  return found;
+}
+
 // Text at the right end of each line, moved apart where lines meet.
 function lineLabels(labels) {
   return (u) => {
@@ -28,6 +43,7 @@ function lineLabels(labels) {
     ctx.save();
     ctx.font = FONT.replace("12px", `${12 * ratio}px`);
     ctx.textBaseline = "middle";
+    ctx.textAlign = "left";
     const placed = [];
     labels.forEach((label, at) => {
       const values = u.data[at + 1];
@@ -73,6 +89,8 @@ function level(c, value, text) {
     ctx.strokeStyle = c.attention;
     ctx.fillStyle = c.attention;
     ctx.font = FONT.replace("12px", `${12 * ratio}px`);
+    ctx.textAlign = "left";
+    ctx.textBaseline = "alphabetic";
     ctx.setLineDash([2 * ratio, 3 * ratio]);
     ctx.beginPath();
     ctx.moveTo(u.bbox.left, y);
@@ -112,13 +130,13 @@ function timeChart(figure, panel, time, series, want, c, isLast, readouts) {
     return null;
   }
   const options = {
-    width: box.clientWidth, height: isLast ? 132 : 104,
+    width: box.clientWidth, height: isLast ? 136 : 108,
     cursor: { sync: { key: "node" }, y: false, points: { size: 6 }, drag: { x: true, y: false } },
     legend: { show: false }, tzDate: utc,
-    padding: [8, 64, 0, 0],
+    padding: [8, 64, isLast ? 0 : 8, 0],
     scales: { x: { time: true }, y: { range: (u, low, high) => [0, Math.max(high || 0, panel.limit && panel.limit < high * 2.5 ? panel.limit : 0) * 1.1 || 1] } },
     axes: [
-      axis(c, isLast ? { size: 32 } : { size: 0, values: (u, splits) => splits.map(() => "") }),
+      axis(c, isLast ? { size: 28, space: 72, values: dayTimes } : { size: 0, values: (u, splits) => splits.map(() => "") }),
       axis(c, { size: 56, space: 28, values: (u, splits) => splits.map((v) => number(v)) }),
     ],
     series: [{}, ...series.map((s) => ({ stroke: s.colour, width: 1.5, dash: s.dash, spanGaps: false, points: { show: false },
@@ -179,6 +197,8 @@ function band(c, advice) {
     ctx.lineTo(u.bbox.left + u.bbox.width, y);
     ctx.stroke();
     ctx.fillStyle = c.accent;
+    ctx.textAlign = "left";
+    ctx.textBaseline = "alphabetic";
     ctx.font = FONT.replace("12px", `${12 * ratio}px`);
     ctx.fillText(`advice: ${number(advice.expected)} tokens/s, ${advice.evidence}`, u.bbox.left + 8 * ratio, y - 6 * ratio);
     ctx.restore();
@@ -201,7 +221,7 @@ function curveChart(figure, curve, c) {
       y: { range: [0, top * 1.08] }, j: { range: [0, joules * 1.15 || 1] }, h: { range: [0, most * 4] },
     },
     axes: [
-      axis(c, { size: 44, label: "running requests", labelFont: FONT, labelSize: 18, grid: { show: false }, values: (u, s) => s.map((v) => (v == null ? "" : number(v))) }),
+      axis(c, { size: 26, label: "running requests", labelFont: FONT, labelSize: 18, grid: { show: false }, splits: powers, values: (u, s) => s.map((v) => number(v)) }),
       axis(c, { size: 60, label: "tokens/s (solid)", labelFont: FONT, labelSize: 18, values: (u, s) => s.map((v) => number(v)) }),
       axis(c, { scale: "j", side: 1, size: 52, label: "J/token (dashed)", labelFont: FONT, labelSize: 18, grid: { show: false }, values: (u, s) => s.map((v) => number(v)) }),
     ],
