@@ -45,11 +45,15 @@ class InstanceCollector:
             raise
 
     def _collector_of(self, found: Discovered) -> EngineCollector:
-        fetch = HttpFetch(found.metrics_url, timeout_s=self._engine.timeout_s)
+        fetch = self._fetch(found.metrics_url)
         return EngineCollector(found.instance_id, found.table, fetch, found.info, found.fallback)
 
     def _get(self, url: str) -> bytes:
-        return HttpFetch(url, timeout_s=self._engine.timeout_s)()
+        return self._fetch(url)()
+
+    def _fetch(self, url: str) -> HttpFetch:
+        engine = self._engine
+        return HttpFetch(url, timeout_s=engine.timeout_s, token_file=engine.token_file)
 
 
 def look_around(*, nvml: bool = True) -> Surroundings:
