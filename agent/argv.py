@@ -164,11 +164,10 @@ OFF = frozenset({"", "none", "null", "false", "0"})
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What a command line says: engine, attributes of `joulewise.instance.info`, and defaults."""
+    """What a command line says: the engine and attributes of `joulewise.instance.info`."""
 
     engine: str
     said: Mapping[str, str]
-    defaults: Mapping[str, str]
 
 
 def parse_command(command: str | Sequence[str]) -> Command | None:
@@ -177,8 +176,13 @@ def parse_command(command: str | Sequence[str]) -> Command | None:
     for program in PROGRAMS:
         rest = _after_start(program, words)
         if rest is not None:
-            return Command(program.engine, _said(program, rest), program.defaults)
+            return Command(program.engine, _said(program, rest))
     return None
+
+
+def program_of(engine: str) -> Program | None:
+    """How an engine is started."""
+    return next((program for program in PROGRAMS if program.engine == engine), None)
 
 
 def number(text: str) -> str | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from agent.argv import BATCHED_TOKENS, KV, SEQUENCES, Command, parse_command
+from agent.argv import BATCHED_TOKENS, KV, SEQUENCES, TENSOR, Command, parse_command, program_of
 from agent.endpoints import ask_engine, checkpoint_weights
 from agent.engine import EngineTable
 from agent.engines import ENGINES, find_engine
@@ -111,10 +111,9 @@ def discover(engine: Engine, host_id: str, around: Surroundings, get: Get) -> Di
         (ARGV, command.said if command else {}),
         (CHECKPOINT, _checkpoint(info.get(MODEL, ""))),
     ]
-    if command is not None:
+    if command is not None or TENSOR in said:  # all its arguments are known
         first_gpu = (info.get(GPU_IDS) or seen.get(GPU_IDS, "")).split(",")[0]
-        batch = _batch_defaults(table, around.gpus.get(first_gpu, {}))
-        fallback.append((DEFAULT, {**batch, **command.defaults, WEIGHTS: "bf16"}))
+        fallback.append((DEFAULT, _defaults(table, around.gpus.get(first_gpu, {}))))
     return Discovered(instance_id(engine, host_id), table, metrics_url, info, tuple(fallback))
 
 
@@ -246,6 +245,12 @@ def _document(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def _defaults(table: EngineTable, gpu: Mapping[str, str]) -> dict[str, str]:
+    program = program_of(table.name)
+    own = program.defaults if program is not None else {}
+    return {**_batch_defaults(table, gpu), **own, WEIGHTS: "bf16"}
 
 
 def _batch_defaults(table: EngineTable, gpu: Mapping[str, str]) -> dict[str, str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from agent.argv import MODEL, MODEL_LENGTH, PROGRAMS, SEQUENCES, Program, read_options
+from agent.argv import MODEL, MODEL_LENGTH, SEQUENCES, Program, program_of, read_options
 from agent.precision import weights_of
 
 Ask = Callable[[str], Any]
 """Gets the JSON at a path; None where there is none."""
 
+SGLANG = program_of("sglang")
 VERSION = "joulewise.engine.version"
 
 
@@ -38,10 +39,9 @@ def _models(document: Any) -> dict[str, str]:
 
 def _server_info(info: Mapping[str, Any]) -> dict[str, str]:
     """SGLang's resolved arguments, which have its options' names."""
-    if not info:
+    if not info or SGLANG is None:
         return {}
-    program = next(program for program in PROGRAMS if program.engine == "sglang")
-    said = read_options(program, _by_meaning(program, info))
+    said = read_options(SGLANG, _by_meaning(SGLANG, info))
     states = info.get("internal_states")
     state = _object(states[0]) if isinstance(states, list) and states else {}
     if sequences := _text(state.get("effective_max_running_requests_per_dp")):

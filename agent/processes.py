@@ -1,6 +1,7 @@
 """Processes of this node as /proc shows them: who listens on a port, and with which command line.
 
-Without privileges an agent sees every process's command line, but sockets only of its own user; what it may not see is absent.
+Without privileges an agent sees every command line, but sockets only of its own user's processes;
+what it may not see is absent.
 """
 
 from __future__ import annotations
