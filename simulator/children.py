@@ -37,7 +37,8 @@ class Child:
             start_new_session=True,
             text=True,
         )
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def check(self) -> None:
         """Nothing while it runs.
@@ -69,10 +70,12 @@ class Child:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         self._file.close()
+        self._reader.join(_STOP_S)
 
     def _read(self) -> None:
-        for line in self._process.stdout or ():
-            self.lines.append(line)
+        with self._process.stdout or contextlib.nullcontext(()) as output:
+            for line in output:
+                self.lines.append(line)
 
 
 def stop(children: Sequence[Child]) -> None:

@@ -207,6 +207,7 @@ def described(instance: Instance, host: Host) -> dict[str, str]:
         "joulewise.engine.version": instance.engine_version,
         "joulewise.model": curve.model,
         "joulewise.precision.weights": curve.weights,
+        "joulewise.precision.kv": "bf16",
         "joulewise.parallel.tensor": str(curve.tensor_parallel),
         "joulewise.parallel.pipeline": "1",
         "joulewise.parallel.expert": str(curve.expert_parallel),
