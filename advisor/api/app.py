@@ -13,7 +13,7 @@ from advisor.api.guard import Csrf, Guard
 from advisor.api.paging import known_parameters
 from advisor.api.problem import responses
 from advisor.api.ranges import Ranges
-from advisor.api.routes import fleet, health, recommendations, scores, windows
+from advisor.api.routes import fleet, health, recommendations, reports, scores, windows
 from advisor.pages import routes as pages
 
 VERSION = "1"
@@ -40,7 +40,7 @@ def create_app(backing: Backing) -> FastAPI:
     app.state.ranges = Ranges(backing.advisor, backing.assessing)
     problem.install(app)
     api = APIRouter(prefix="/api/v1", responses=responses(400, 401, 503))
-    for module in (fleet, scores, windows, recommendations):
+    for module in (fleet, scores, windows, recommendations, reports):
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(health.router)

@@ -79,6 +79,12 @@ def environment() -> Environment:
     return made
 
 
+@cache
+def plain_environment() -> Environment:
+    """The same environment for plain text, where nothing is escaped."""
+    return environment().overlay(autoescape=False)
+
+
 def render(name: str, **values: object) -> str:
     """A template filled in."""
     return environment().get_template(name).render(**values)

@@ -137,11 +137,12 @@ def gpu_words(assessment: Assessment, node: Node) -> str:
 
 
 def _bullet(joules: float | None, card: Scorecard | None) -> Bullet | None:
+    """J/token against what the score's own indicator calls attainable, a ratio of today's."""
     indicators = card.indicators if card else ()
-    found = next((i for i in indicators if i.id.startswith("joules_per_output_token")), None)
-    attainable = found.attainable if found else None
-    if joules is None or not attainable:
+    found = next((i for i in indicators if i.id == "roi.energy_per_token"), None)
+    if joules is None or found is None or found.value is None:
         return None
+    attainable = joules * found.value
     scale = max(joules, attainable) * 1.05
     title = f"{joules:.4g} J/token against {attainable:.4g} attainable"
     return Bullet(joules / scale, attainable / scale, title)

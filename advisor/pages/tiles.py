@@ -73,13 +73,13 @@ def tiles(assessment: Assessment, before: Before, scope: Scope) -> tuple[Tile, .
     return (
         _spend_tile(cost, course, words_, href),
         Tile(
-            "$ per 1M output tokens",
+            "$/1M output tokens",
             figure(cost.usd_per_million_output_tokens, numbers.usd, "USD", href),
             moved(usd_change(hours, earlier) if earlier else None, matched, lower_is_better=True),
             spark(course.usd_per_million, f"$ per 1M output tokens over {words_}"),
         ),
         Tile(
-            "J per output token",
+            "J/output token",
             figure(cost.joules_per_output_token_gpu, numbers.significant, "J/token, GPUs", href),
             moved(
                 joules_change(hours, earlier) if earlier else None, matched, lower_is_better=True

@@ -281,17 +281,16 @@ TITLES = {
     "scale": ("saturated_time", "Time with a queue", "s/s"),
     "multidimensional": ("slo_ratio", "Requests inside the SLO", "1"),
     "architecture": ("weight_precision", "Weight precision against the best supported", "1"),
-    "roi": ("joules_per_output_token", "Joules an output token", "J/token"),
+    "roi": ("roi.energy_per_token", "Attainable J/token over today's", "1"),
     "ecosystem": ("telemetry_coverage", "Telemetry coverage", "1"),
 }
 
 
-def scorecard(kind: str, target: str, scores: Sequence[tuple[float, float]], joules: float | None = None) -> Scorecard:
+def scorecard(kind: str, target: str, scores: Sequence[tuple[float, float]]) -> Scorecard:
     indicators: list[Indicator] = []
     for dimension, (low, high) in zip(DIMENSIONS, scores, strict=True):
         name, title, unit = TITLES[dimension]
-        value = joules if dimension == "roi" else low / 100
-        attainable = (joules * 0.62 if joules else None) if dimension == "roi" else 1.0
+        value, attainable = low / 100, 1.0
         indicators.append(
             Indicator(name, dimension, title, value, unit, low, attainable, f"{title} stands at {low:.0f} of 100.", "Raise the batch limit.", "instance_hours.output_tokens", dimension == "scale")
         )  # fmt: skip
@@ -308,8 +307,8 @@ def scorecards() -> tuple[Scorecard, ...]:
     cards = []
     for s in SPECS:
         for i in instances_of(s):
-            cards.append(scorecard("instance", i.id, s.scores, measured(s, i).joules_per_output_token_gpu))
-        cards.append(scorecard("node", s.node, s.scores, s.watts * s.per_instance / s.tokens_per_s))
+            cards.append(scorecard("instance", i.id, s.scores))
+        cards.append(scorecard("node", s.node, s.scores))
         cards.append(scorecard("deployment", f"{s.model.split('/')[-1].lower()}-{s.node}", s.scores))
     mean = tuple((float(np.mean([s.scores[d][0] for s in SPECS])), float(np.mean([s.scores[d][1] for s in SPECS]))) for d in range(5))
     return (*cards, scorecard("fleet", "fleet", mean))
