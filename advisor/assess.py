@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from advisor.advise.advise import Bench, advise, subject_of
+from advisor.advise.rules import Rule, load_rules
 from advisor.assessment import Assessment
 from advisor.catalog.gpus import find_gpu
 from advisor.catalog.prices import PRICES, Price
@@ -29,13 +31,14 @@ from advisor.summary import Fleet
 class AssessSettings:
     """What an assessment may be told: prices, latency profiles, the least gain worth advice.
 
-    `fit` replaces the shipped fit of the performance model.
+    `fit` replaces the shipped fit of the performance model, `rules` the shipped rules.
     """
 
     prices: tuple[Price, ...] = PRICES
     profiles: Mapping[str, Objective] = field(default_factory=lambda: dict(PROFILES))
     minimum_gain: float = 0.05
     fit: Fit | None = None
+    rules: tuple[Rule, ...] | None = None
 
 
 def assess(fleet: Fleet, settings: AssessSettings, *, now: datetime) -> Assessment:
@@ -47,16 +50,21 @@ def assess(fleet: Fleet, settings: AssessSettings, *, now: datetime) -> Assessme
     each = situations(fleet, types, settings.prices, settings.profiles, paid)
     best = {one.instance.id: attainable(one, fit) for one in each}
     reachable = {name: found.tokens_per_s if found else None for name, found in best.items()}
+    diagnoses = _diagnoses(fleet, each, best)
+    said = {one.id: one for one in diagnoses if one.kind == "instance"}
+    subjects = [subject_of(one, best[one.instance.id], said[one.instance.id]) for one in each]
+    rules = load_rules() if settings.rules is None else settings.rules
+    advice = advise(rules, subjects, Bench(fit, settings.minimum_gain), now=now)
     return Assessment(
         made_at=now,
         fleet=fleet,
         scorecards=scorecards(fleet, each, best, now),
-        diagnoses=_diagnoses(fleet, each, best),
+        diagnoses=diagnoses,
         measured=tuple(one.measured for one in each),
         curves=tuple(response_curve(fleet.instance_hours, one) for one in fleet.instances),
         costs=cost_lines(fleet, grid, reachable),
-        recommendations=(),
-        not_fired=(),
+        recommendations=advice.recommendations,
+        not_fired=advice.not_fired,
         coverage=_coverage(each),
         notes=_notes(fleet, each),
         coefficients=_coefficients(each, fit),

@@ -90,3 +90,4 @@ class Recommendation:
     state: str = "open"
     first_seen: datetime | None = None
     last_seen: datetime | None = None
+    instance_ids: tuple[str, ...] = ()

@@ -1,0 +1,272 @@
+"""What a candidate is worth: effects as intervals, dollars and kilowatt-hours a month.
+
+Gains are taken at matched demand. Where a queue lasts, more tokens/s are delivered; where none
+does, tokens/s stay and what is gained is watts, GPUs released, or capacity freed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from advisor.advise.candidates import Candidate
+from advisor.advise.intervals import deviation, exactly, moved, over, pooled, quotient
+from advisor.advise.recommendation import EffectRow
+from advisor.advise.rules import Record, Rule, holds
+from advisor.performance.effect import Evidence, Interval
+from advisor.score.situation import SATURATED_RATIO, Situation
+
+HOURS_PER_MONTH = 730.0
+JOULES_PER_KWH = 3.6e6
+
+ARCHITECTURE_ALLOWANCE = 0.08
+"""Spread of a record for an architecture outside it, divided by the root of how many it holds: the
+medians of FP8 to NVFP4 over models and GPUs run from 1.28 to 1.55 in the silicon sample."""
+LOAD_ALLOWANCE = 0.36
+"""Spread of a record measured at saturation for an instance that is not: the medians of BF16 to FP8
+over prompt and answer lengths run from 1.52 to 2.17 in the TensorRT-LLM overview."""
+
+
+@dataclass(frozen=True)
+class Priced:
+    """A candidate with its worth. `gain_low` is the lower bound of the relative gain."""
+
+    candidate: Candidate
+    effects: tuple[EffectRow, ...]
+    cost_usd_per_month: Interval | None
+    energy_kwh_per_month: Interval | None
+    cash: bool
+    gain_low: float
+    assumptions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Worth:
+    """Ratios after over before. `share` is the part of cost and energy that they move.
+
+    `cost` is of dollars a token, `energy` of joules a token, `idle` of what idle time draws.
+    """
+
+    tokens: Interval
+    cost: Interval
+    energy: Interval
+    idle: float
+    share: float
+    energy_share: float
+
+
+def price(
+    rule: Rule, situation: Situation, found: Candidate, facts: Mapping[str, float]
+) -> Priced | None:
+    """The worth of a candidate; None where what it needs was not measured."""
+    if rule.propose.release:
+        return _released(situation, found)
+    if found.same_load is None:
+        return _fewer(situation, found)
+    return _faster(rule, situation, found, facts)
+
+
+def _month_usd(situation: Situation) -> float | None:
+    """Cost of the instance's GPUs a month at today's price."""
+    if situation.usd_per_gpu_hour is None:
+        return None
+    gpus = len(situation.instance.gpu_ids)
+    return situation.usd_per_gpu_hour * gpus * HOURS_PER_MONTH
+
+
+def _month_kwh(situation: Situation) -> float | None:
+    """Energy of the instance's GPUs a month at the mean draw of the range."""
+    power = situation.measured.power_w
+    if power is None:
+        return None
+    return power * len(situation.instance.gpu_ids) * HOURS_PER_MONTH * 3600.0 / JOULES_PER_KWH
+
+
+def _busy_energy_share(situation: Situation) -> float:
+    """Part of the energy drawn while requests ran."""
+    measured = situation.measured
+    busy = measured.busy_ratio or 0.0
+    if not measured.busy_power_w or not measured.power_w:
+        return busy
+    return min(busy * measured.busy_power_w / measured.power_w, 1.0)
+
+
+def _faster(
+    rule: Rule, situation: Situation, found: Candidate, facts: Mapping[str, float]
+) -> Priced | None:
+    """A change that delivers more tokens/s with the same requests in flight."""
+    observed, performance = situation.observed, found.same_load
+    if observed is None or performance is None:
+        return None
+    model = over(performance.output_tokens_per_s, observed.output_tokens_per_s)
+    rate, sources = _rate(rule, model, facts)
+    saturated = situation.measured.saturated_ratio or 0.0
+    at = performance
+    tokens = rate
+    share = situation.measured.busy_ratio or 0.0
+    if saturated >= SATURATED_RATIO:
+        share = saturated if rule.lever == "batch" else share
+        assumption = "requests that wait today run; arrivals stay as they are"
+    else:
+        at = found.same_demand or performance
+        tokens = exactly(1.0, Evidence.MEASURED)
+        share *= min(facts.get("load_factor", 1.0), 1.0)
+        assumption = "arrivals and tokens/s stay; the capacity this demand frees is the gain"
+    power = over(at.power_w, observed.power_w) if observed.power_w else None
+    worth = _Worth(
+        tokens=tokens,
+        cost=moved(rate, lambda r: 1 / r),
+        energy=quotient(power, tokens) if power else exactly(1.0, Evidence.ASSUMED),
+        idle=1.0,
+        share=share,
+        energy_share=_busy_energy_share(situation),
+    )
+    slower = model.expected / rate.expected
+    latency = moved(at.tpot_s, lambda seconds: seconds * slower)
+    rows = _rows(situation, worth, latency=latency, ttft=at.ttft_s, power=at.power_w)
+    return Priced(
+        candidate=found,
+        effects=rows,
+        cost_usd_per_month=_month(_month_usd(situation), worth.share, worth.cost),
+        energy_kwh_per_month=_month(_month_kwh(situation), worth.energy_share, worth.energy),
+        cash=False,
+        gain_low=1 - 1 / rate.low,
+        assumptions={"demand": assumption, **sources},
+    )
+
+
+def _rate(
+    rule: Rule, predicted: Interval, facts: Mapping[str, float]
+) -> tuple[Interval, dict[str, str]]:
+    """Tokens/s after over before: the model's ratio, pooled with the rule's published pairs."""
+    record = next((r for r in rule.records if holds(r.when, facts)), None)
+    if record is None:
+        return predicted, {"tokens/s": "performance model, ratio on what was measured"}
+    estimates = [
+        (predicted.expected, deviation(predicted.low, predicted.high)),
+        (record.ratio.expected, _record_deviation(record, facts)),
+    ]
+    note = f"performance model pooled with {record.pairs} measured pairs: {record.source}"
+    return pooled(estimates, predicted.evidence), {"tokens/s": note}
+
+
+def _record_deviation(record: Record, facts: Mapping[str, float]) -> float:
+    """How far the pairs may be from this instance: their own spread, architecture and load."""
+    own = deviation(record.ratio.low, record.ratio.high)
+    architecture = ARCHITECTURE_ALLOWANCE / record.architectures**0.5
+    loaded = facts.get("load_factor", 0.0) >= 0.8
+    load = LOAD_ALLOWANCE if record.load == "saturated" and not loaded else 0.0
+    variance: float = own**2 + architecture**2 + load**2
+    return float(variance**0.5)
+
+
+def _fewer(situation: Situation, found: Candidate) -> Priced | None:
+    """The same tokens/s on fewer GPUs: GPUs are released, so the saving reaches the bill."""
+    observed, performance = situation.observed, found.same_demand
+    if observed is None or performance is None or situation.configuration is None:
+        return None
+    part = found.configuration.gpus / situation.configuration.gpus
+    power = over(performance.power_w, observed.power_w) if observed.power_w else None
+    energy = moved(power, lambda p: p * part) if power else exactly(part, Evidence.ASSUMED)
+    worth = _Worth(
+        tokens=exactly(1.0, Evidence.MEASURED),
+        cost=exactly(part, performance.tpot_s.evidence),
+        energy=energy,
+        idle=part,
+        share=1.0,
+        energy_share=_busy_energy_share(situation),
+    )
+    kwh = _month_kwh(situation)
+    idle_kwh = None if kwh is None else kwh * (1 - worth.energy_share) * (part - 1)
+    busy_kwh = _month(kwh, worth.energy_share, energy)
+    rows = _rows(
+        situation,
+        worth,
+        latency=performance.tpot_s,
+        ttft=performance.ttft_s,
+        power=performance.power_w,
+    )
+    return Priced(
+        candidate=found,
+        effects=rows,
+        cost_usd_per_month=_month(_month_usd(situation), 1.0, worth.cost),
+        energy_kwh_per_month=_shifted(busy_kwh, idle_kwh),
+        cash=True,
+        gain_low=1 - part,
+        assumptions={
+            "demand": "arrivals and tokens/s stay as they are",
+            "released": "GPUs that become free are given back or take other work",
+        },
+    )
+
+
+def _shifted(interval: Interval | None, by: float | None) -> Interval | None:
+    return None if interval is None or by is None else moved(interval, lambda value: value + by)
+
+
+def _released(situation: Situation, found: Candidate) -> Priced | None:
+    """An idle instance stopped: at least its idle hours are saved, at most all of them."""
+    measured = situation.measured
+    busy, usd, kwh = measured.busy_ratio, _month_usd(situation), _month_kwh(situation)
+    if busy is None or usd is None:
+        return None
+    idle_energy = 1 - _busy_energy_share(situation)
+    cost = Interval(-usd, -usd * (1 - busy), -usd * (1 - busy), Evidence.MEASURED)
+    energy = None
+    if kwh is not None:
+        energy = Interval(-kwh, -kwh * idle_energy, -kwh * idle_energy, Evidence.MEASURED)
+    idle_w = measured.idle_power_w or measured.power_w
+    rows: tuple[EffectRow, ...] = ()
+    if idle_w is not None:
+        rows = (EffectRow("power_w", "W", idle_w, exactly(0.0, Evidence.MEASURED)),)
+    return Priced(
+        candidate=found,
+        effects=rows,
+        cost_usd_per_month=cost,
+        energy_kwh_per_month=energy,
+        cash=True,
+        gain_low=1 - busy,
+        assumptions={
+            "demand": "the few requests are served elsewhere or in a window of their own",
+            "released": "idle GPU-hours are given back or take other work",
+        },
+    )
+
+
+def _month(whole: float | None, share: float, ratio: Interval) -> Interval | None:
+    """The change of a monthly amount whose `share` moves by `ratio`; negative is a saving."""
+    if whole is None:
+        return None
+    return moved(ratio, lambda r: whole * share * (r - 1))
+
+
+def _rows(
+    situation: Situation,
+    worth: _Worth,
+    *,
+    latency: Interval,
+    ttft: Interval | None,
+    power: Interval,
+) -> tuple[EffectRow, ...]:
+    """The effect table; rates in joules and dollars are over all time allocated."""
+    measured, observed = situation.measured, situation.observed
+    if observed is None:
+        return ()
+    rate = observed.output_tokens_per_s
+    tokens = moved(worth.tokens, lambda r: rate * r)
+    rows = [
+        EffectRow("output_tokens_per_s", "{token}/s", rate, tokens),
+        EffectRow("tpot_s", "s", observed.tpot_s, latency),
+        EffectRow("power_w", "W", observed.power_w, power),
+    ]
+    if ttft is not None and observed.ttft_s is not None:
+        rows.insert(1, EffectRow("ttft_s", "s", observed.ttft_s, ttft))
+    joules, usd = measured.joules_per_output_token_gpu, measured.usd_per_million_output_tokens
+    if joules is not None and observed.power_w is not None:
+        idle = (1 - worth.energy_share) * worth.idle
+        after = moved(worth.energy, lambda r: joules * (idle + worth.energy_share * r))
+        rows.append(EffectRow("joules_per_output_token_gpu", "J/{token}", joules, after))
+    if usd is not None:
+        after = moved(worth.cost, lambda r: usd * (1 - worth.share + worth.share * r))
+        rows.append(EffectRow("usd_per_million_output_tokens", "USD/1M{token}", usd, after))
+    return tuple(rows)
