@@ -166,6 +166,7 @@ def demo(
                 require_free(port)
             options = Options(fleet_name, seed, days, None if once else port, folder)
             running = Demo(options, console)
+            stack.enter_context(running.advisor)
             stack.callback(lambda: stop(running.children))
             running.start_advisor()
             running.start_nodes()
@@ -191,11 +192,7 @@ def _serve(running: Demo, console: Console) -> None:
 
 
 def _leave_files(running: Demo, out: Path, console: Console) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    advisor = running.advisor
-    results.write_json(out / "scores.json", advisor.listing("/api/v1/scores"))
-    results.write_json(out / "recommendations.json", advisor.listing("/api/v1/recommendations"))
-    results.write_report(advisor, out)
+    results.write(running.advisor, out)
     _show(running, console)
     console.print(f"Left {', '.join(results.FILES)} in {out}/.")
 

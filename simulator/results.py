@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 from rich.table import Table
@@ -22,6 +22,12 @@ class Advisor:
         self.url = url
         self._client = httpx.Client(base_url=url, timeout=_PATIENCE_S, trust_env=False)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
     def is_ready(self) -> bool:
         """Whether it answers that it is ready."""
         try:
@@ -35,7 +41,7 @@ class Advisor:
         Raises:
             DemoError: it did not.
         """
-        self._answer("POST", "/api/v1/assessments:refresh")
+        self._request("POST", "/api/v1/assessments:refresh")
 
     def listing(self, path: str) -> list[dict[str, Any]]:
         """Every item of a list, page by page.
@@ -46,15 +52,23 @@ class Advisor:
         items: list[dict[str, Any]] = []
         parameters: dict[str, str] = {}
         while True:
-            page = self._answer("GET", path, parameters)
+            page = self._request("GET", path, parameters).json()
             items += page["items"]
             if not page.get("next_cursor"):
                 return items
             parameters = {"cursor": page["next_cursor"]}
 
-    def _answer(
+    def content(self, path: str) -> bytes:
+        """What is at a path, as it is.
+
+        Raises:
+            DemoError: it did not answer.
+        """
+        return self._request("GET", path).content
+
+    def _request(
         self, method: str, path: str, parameters: Mapping[str, str] | None = None
-    ) -> dict[str, Any]:
+    ) -> httpx.Response:
         try:
             response = self._client.request(method, path, params=parameters)
             response.raise_for_status()
@@ -62,17 +76,32 @@ class Advisor:
             raise DemoError(f"asking the advisor for {path}: {error.response.text}") from error
         except httpx.HTTPError as error:
             raise DemoError(f"asking the advisor for {path}: {error}") from error
-        answer: dict[str, Any] = response.json()
-        return answer
+        return response
 
 
-FILES = ("weekly.html", "weekly.eml", "scores.json", "recommendations.json")
+_REPORTS = ("weekly.html", "weekly.eml")
+_LISTS = ("scores", "recommendations")
+FILES = (*_REPORTS, *(f"{name}.json" for name in _LISTS))
 
 
-def write_json(path: Path, items: list[dict[str, Any]]) -> None:
-    """A list as REST gave it."""
-    text = json.dumps(items, indent=2, ensure_ascii=False) + "\n"
-    path.write_text(text, encoding="utf-8")
+def write(advisor: Advisor, out: Path) -> None:
+    """The report, and lists as REST gives them, as files in `out`.
+
+    Raises:
+        DemoError: the advisor did not answer, or the folder cannot be written.
+    """
+    contents = {name: advisor.content(f"/api/v1/reports/{name}") for name in _REPORTS}
+    for name in _LISTS:
+        text = json.dumps(advisor.listing(f"/api/v1/{name}"), indent=2, ensure_ascii=False)
+        contents[f"{name}.json"] = text.encode() + b"\n"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            (out / name).write_bytes(content)
+    except OSError as error:
+        raise DemoError(
+            f"writing the files into {out}: {error.strerror}; give another folder with --out"
+        ) from error
 
 
 def summary(recommendations: list[dict[str, Any]], nodes: list[str]) -> Table:

@@ -7,7 +7,10 @@ import json
 import os
 import socket
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -101,6 +104,52 @@ def test_the_summary_names_advised_nodes_and_those_that_need_nothing() -> None:
     assert "nothing to change" in text
 
 
-def test_lists_are_written_as_rest_gives_them(tmp_path: Path) -> None:
-    results.write_json(tmp_path / "scores.json", [{"id": "a", "low": 1.0}])
-    assert json.loads((tmp_path / "scores.json").read_text()) == [{"id": "a", "low": 1.0}]
+class _Rest(BaseHTTPRequestHandler):
+    """An advisor's lists in two pages and its reports."""
+
+    def do_GET(self) -> None:
+        path, _, query = self.path.partition("?")
+        second = "cursor=2" in query
+        page = {"items": [{"id": "b" if second else "a"}], "next_cursor": None if second else "2"}
+        body = path.encode() if "/reports/" in path else json.dumps(page).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as inherited
+        """Say nothing."""
+
+
+@pytest.fixture
+def advisor() -> Iterator[results.Advisor]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Rest)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    with results.Advisor(f"http://127.0.0.1:{server.server_address[1]}") as found:
+        yield found
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_every_page_of_a_list_and_the_reports_are_left_as_files(
+    advisor: results.Advisor, tmp_path: Path
+) -> None:
+    results.write(advisor, tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == set(results.FILES)
+    assert json.loads((tmp_path / "out" / "scores.json").read_text()) == [{"id": "a"}, {"id": "b"}]
+    assert (tmp_path / "out" / "weekly.eml").read_text() == "/api/v1/reports/weekly.eml"
+
+
+def test_a_folder_that_cannot_be_written_is_named(advisor: results.Advisor, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(DemoError, match="give another folder with --out"):
+        results.write(advisor, tmp_path / "out")
+
+
+def test_an_advisor_that_does_not_answer_is_not_ready() -> None:
+    with results.Advisor(f"http://127.0.0.1:{free_port()}") as nobody:
+        assert not nobody.is_ready()
+        with pytest.raises(DemoError, match="asking the advisor for /api/v1/scores"):
+            nobody.listing("/api/v1/scores")
