@@ -40,8 +40,8 @@ BETWEEN_READS_S = 0.15
 NOT_THERE = "this GPU or driver does not give it"
 IDLE = "not on its page; some engines show it only after a first request"
 SET_COMMAND = (
-    'set command = "..." of the [[engine]] to the line it is started with, or the fields themselves '
-    f"({', '.join(CONFIGURED_FIELDS)})"
+    'set command = "..." of the [[engine]] to the line it is started with, or the fields '
+    f"themselves ({', '.join(CONFIGURED_FIELDS)})"
 )
 SET_GPUS = "set gpus = [0, 1, ...] of the [[engine]] to its GPUs by index or UUID"
 
