@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
+from functools import cache
+import time
 from pathlib import Path
+from typing import Self
 
 import httpx
 
@@ -31,7 +35,8 @@ class HttpFetch:
             NoData: nobody answers, the answer is an error or larger than MAX_BYTES.
         """
         if self._client is None:
-            self._client = httpx.Client(timeout=self._timeout_s, trust_env=False)
+            trust = _trust(secure=self.url.startswith("https:"))
+            self._client = httpx.Client(timeout=self._timeout_s, trust_env=False, verify=trust)
         try:
             with self._client.stream("GET", self.url, headers=self._headers()) as response:
                 self._refuse_error(response)
@@ -40,6 +45,18 @@ class HttpFetch:
             raise NoData(
                 f"reading {self.url}: {type(error).__name__}: {error}; is it running there?"
             ) from error
+
+    def close(self) -> None:
+        """Give the connection back; the next fetch opens another."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _headers(self) -> dict[str, str]:
         if self._token_file is None:
@@ -63,7 +80,8 @@ class HttpFetch:
         }.get(response.status_code, "see the log of the program there")
         raise NoData(f"reading {self.url}: HTTP {response.status_code}; {hint}")
 
-    def _body(self, response: httpx.Response) -> bytes:
+    def _body(self, response: httpx.Response, end_s: float) -> bytes:
+        """All of it, unless it is too large or comes too slowly: the client's limit is a read's."""
         body = bytearray()
         for chunk in response.iter_bytes():
             body += chunk
@@ -72,4 +90,15 @@ class HttpFetch:
                     f"reading {self.url}: the answer is larger than {MAX_BYTES} bytes; "
                     "is this a metrics page?"
                 )
+            if time.monotonic() > end_s:
+                raise NoData(
+                    f"reading {self.url}: the answer took longer than {self._timeout_s:g} s; "
+                    "raise timeout_s if the program is only busy"
+                )
         return bytes(body)
+
+
+@cache
+def _trust(*, secure: bool) -> ssl.SSLContext:
+    """One context for all fetches; without TLS one that trusts nobody and costs no memory."""
+    return ssl.create_default_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
