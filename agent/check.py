@@ -157,12 +157,17 @@ class Probe:
 def check(settings: Settings, probe: Probe | None = None) -> Report:
     """What this node has and lacks; nothing is changed and nothing shipped."""
     if probe is None:
-        probe = Probe(NvmlGpus(), lambda url: HttpFetch(url, timeout_s=TIMEOUT_S)(), Processes())
+        probe = Probe(NvmlGpus(), _get, Processes())
     sections = [Section("GPUs through NVML", tuple(_gpus(settings, probe)))]
     sections.append(Section("dcgm-exporter", tuple(_dcgm(settings, probe))))
     sections.append(Section("Serving engines", tuple(_engines(settings, probe))))
     probe.gpus.close()
     return Report(tuple(sections))
+
+
+def _get(url: str) -> bytes:
+    with HttpFetch(url, timeout_s=TIMEOUT_S) as fetch:
+        return fetch()
 
 
 def _gpus(settings: Settings, probe: Probe) -> Iterator[Line]:

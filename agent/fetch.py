@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from functools import cache
 import time
+from functools import cache
 from pathlib import Path
 from typing import Self
 
@@ -37,10 +37,11 @@ class HttpFetch:
         if self._client is None:
             trust = _trust(secure=self.url.startswith("https:"))
             self._client = httpx.Client(timeout=self._timeout_s, trust_env=False, verify=trust)
+        end_s = time.monotonic() + self._timeout_s
         try:
             with self._client.stream("GET", self.url, headers=self._headers()) as response:
                 self._refuse_error(response)
-                return self._body(response)
+                return self._body(response, end_s)
         except httpx.HTTPError as error:
             raise NoData(
                 f"reading {self.url}: {type(error).__name__}: {error}; is it running there?"

@@ -23,12 +23,12 @@ def gpu(at_s: float, uuid: str, joules: float, source: str = "nvml") -> Observat
 
 def load(windows: tuple[Window, ...]) -> dict[tuple[str, int], float]:
     """(what, bin) -> value, without the bins that are zero."""
-    return {
-        (point.signal.rpartition(".")[2], int(dict(point.attributes)["joulewise.running_bin"])): point.value
-        for window in windows
-        for point in window.points
-        if point.signal.startswith("joulewise.load.") and point.value
-    }  # fmt: skip
+    found = {}
+    for point in (point for window in windows for point in window.points):
+        if point.signal.startswith("joulewise.load.") and isinstance(point.value, float):
+            lower = int(dict(point.attributes)["joulewise.running_bin"])
+            found[point.signal.rpartition(".")[2], lower] = point.value
+    return {key: value for key, value in found.items() if value}
 
 
 def close(builder: WindowBuilder, end_s: float, *observations: Observation) -> tuple[Window, ...]:
