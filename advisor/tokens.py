@@ -83,9 +83,9 @@ class Tokens:
         """Whether any token grants this scope; if none does, the scope needs no token."""
         return any(scope in _allowed(one) for one in self._known)
 
-    def scopes(self, text: str) -> frozenset[Scope]:
-        """What the presented text allows; nothing if it is no token. Every token is compared."""
-        digest = hashed(text)
+    def scopes(self, token: str) -> frozenset[Scope]:
+        """What a presented text allows; nothing if it is no token. Every known one is compared."""
+        digest = hashed(token)
         found = [_allowed(one) for one in self._known if hmac.compare_digest(one.sha256, digest)]
         return frozenset().union(*found)
 

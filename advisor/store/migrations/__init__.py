@@ -1,0 +1,1 @@
+"""Migrations of the state, run when an advisor starts."""
