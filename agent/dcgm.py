@@ -104,13 +104,10 @@ def _field(field: Field, page: Page) -> dict[Attributes, float]:
 
 
 def _rows(page: Page, names: Iterable[str]) -> Iterator[tuple[Labels, float]]:
-    """Rows of GPUs under these names, in their order, whole GPUs before slices of them."""
+    """Rows of GPUs under these names, in their order, whole GPUs before parts of them."""
     for name in names:
         rows = [(series.labels, value) for series, value in page.samples(name)]
-        for of_slice in (False, True):
-            yield from (
-                row for row in rows if _is_slice(row[0]) is of_slice and _uuid(row[0]) is not None
-            )
+        yield from sorted((row for row in rows if _uuid(row[0])), key=lambda row: _part(row[0]))
 
 
 def _is_blank(value: float) -> bool:
@@ -118,8 +115,10 @@ def _is_blank(value: float) -> bool:
 
 
 @lru_cache(maxsize=65_536)
-def _is_slice(labels: Labels) -> bool:
-    return bool(dict(labels).get(SLICE))
+def _part(labels: Labels) -> tuple[bool, bool]:
+    """Whether a row is of a MIG slice and whether of one pod's share (`vgpu`): the order of rows."""
+    values = dict(labels)
+    return bool(values.get(SLICE)), bool(values.get("vgpu"))
 
 
 @lru_cache(maxsize=65_536)

@@ -28,7 +28,7 @@ MALFORMED = "the line is malformed"
 REPEATED = "the series is repeated"
 
 _NAME = r"[ \t]*([A-Za-z_]\w*)[ \t]*=[ \t]*"
-_BEFORE_VALUE = re.compile(r",?" + _NAME, re.ASCII)
+_BEFORE_VALUE = re.compile(r"[ \t]*,?" + _NAME, re.ASCII)
 _LABEL = re.compile(_NAME + r'"((?:[^"\\]|\\.)*+)"[ \t]*(?:,|(?=\}))', re.ASCII)
 _AFTER_LABELS = re.compile(r"[ \t]*\}")
 _REST = re.compile(r"[ \t]*(\S+)(?:[ \t]+-?\d[\d.eE+-]*)?[ \t\r]*(?:[ \t]#.*)?")

@@ -241,4 +241,5 @@ def _told(reading: Reading) -> str:
     if isinstance(value, Histogram):
         mean = f", mean {value.sum / value.count:.4g} {unit}" if value.count else ""
         return f"{value.count:.0f} observed{mean}"
-    return f"{value:,.6g} {unit}" if abs(value) < 1e15 else f"{value:.4g} {unit}"
+    digits = 0 if value == int(value) or abs(value) >= 1e6 else 4
+    return f"{value:,.{digits}f} {unit}" if abs(value) < 1e15 else f"{value:.4g} {unit}"

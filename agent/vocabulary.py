@@ -168,7 +168,7 @@ def markdown() -> str:
     lines = [
         "# Signals",
         "",
-        "Generated from `agent/vocabulary.py` by `python -c 'import agent.vocabulary as v; print(v.markdown(), end=\"\")'`.",
+        "Generated from `agent/vocabulary.py`, where a signal is one line; a test keeps it current.",
         "A counter is cumulative since its origin; a gauge is a level; an info has the value 1 and says what it says",
         "in attributes. Signals marked *shown* are printed by `joulewise-agent read` and `check` and never shipped.",
         "Any engine signal may also carry " + _names(RANK_ATTRIBUTES) + "; any GPU signal of a",
