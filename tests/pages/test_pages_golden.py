@@ -8,7 +8,7 @@ from pathlib import Path
 from agent.read import read, to_json
 
 
-def test_page_gives_the_readings_beside_it(our_page: Path, rewrite: bool) -> None:
+def test_page_gives_the_readings_beside_it(our_page: Path, *, rewrite: bool) -> None:
     readings = to_json(read("auto", str(our_page)).readings)
     expected = our_page.with_name(our_page.name + ".readings.json")
     if rewrite:
