@@ -35,6 +35,12 @@ def fleet_builder() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def web() -> ModuleType:
+    """The assessment, store, state and client of tests/fleets/web.py."""
+    return _module("web")
+
+
+@pytest.fixture(scope="session")
 def story_fleet(fleet_builder: ModuleType) -> Fleet:
     """A week of the five nodes of tests/fleets/story.py."""
     story = _module("story")

@@ -1,9 +1,9 @@
 """Sends what the outbox holds over SMTP, each mail at most once.
 
-A mail is claimed before it is offered to the server and marked after the server took it. Where the
-process dies, or the line breaks, between the server's acceptance and the mark, nobody can know: such
-a mail stays `uncertain` and is not sent again, because a second copy to everyone is worse than one
-missing report that the log names.
+A mail is claimed before it is offered to the server and marked after the server took it. Where
+the process dies, or the line breaks, between the server's acceptance and the mark, nobody can know:
+such a mail stays `uncertain` and is not sent again, because a second copy to everyone is worse than
+one missing report that the log names.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import smtplib
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from email import message_from_bytes
@@ -62,7 +62,7 @@ def transport(report: Report) -> Transport:
     """The transport that the settings name.
 
     Raises:
-        SettingsError: it would send in the clear beyond this machine, or its password is unreadable.
+        SettingsError: it would send in the clear beyond this machine, or has no password.
     """
     if report.smtp_security == "none" and not _is_loopback(report.smtp_host):
         raise SettingsError(
@@ -116,6 +116,8 @@ def connection(to: Transport) -> Iterator[smtplib.SMTP]:
         if to.user:
             client.login(to.user, to.password)
         yield client
+        with suppress(OSError):
+            client.quit()
     finally:
         client.close()
 
@@ -145,9 +147,7 @@ def _hand_over(client: smtplib.SMTP, message: bytes) -> None:
     except smtplib.SMTPDataError:
         raise
     except (OSError, smtplib.SMTPServerDisconnected) as error:
-        raise UncertainError(
-            f"the connection broke while the mail was handed over: {error}"
-        ) from error
+        raise UncertainError(f"the connection broke at the hand-over: {error}") from error
 
 
 def _require(answer: tuple[int, bytes]) -> None:

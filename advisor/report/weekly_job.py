@@ -1,4 +1,4 @@
-"""The weekly run: makes the report, puts one mail a recipient into the outbox, sends what is due."""
+"""The weekly run: makes the report, puts a mail for each recipient into the outbox, sends it."""
 
 from __future__ import annotations
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import httpx
 import numpy as np
 
 from advisor.advise.recommendation import Considered, EffectRow, FlagChange, Recommendation
-from advisor.api.contract import Life, ScoreMoment
+from advisor.api.app import create_app
+from advisor.api.contract import Access, Backing, Life, ReportAddress, ScoreMoment
 from advisor.assessment import (
     Assessment,
     CostLine,
@@ -66,7 +70,9 @@ SPECS = (
 )  # fmt: skip
 
 
-def interval(low: float, expected: float, high: float, evidence: Evidence = Evidence.INTERPOLATED) -> Interval:
+def interval(
+    low: float, expected: float, high: float, evidence: Evidence = Evidence.INTERPOLATED
+) -> Interval:
     return Interval(low, expected, high, evidence)
 
 
@@ -116,7 +122,9 @@ def day_shape(hour: np.ndarray) -> np.ndarray:
 
 
 def instance_hours(start: datetime, hours: int) -> InstanceHours:
-    times = np.datetime64(start.replace(tzinfo=None), "s") + np.arange(hours) * np.timedelta64(3600, "s")
+    times = np.datetime64(start.replace(tzinfo=None), "s") + np.arange(hours) * np.timedelta64(
+        3600, "s"
+    )
     shape = day_shape(times)
     rows: list[tuple[Spec, Instance]] = [(s, i) for s in SPECS for i in instances_of(s)]
     n = len(rows) * hours
@@ -136,7 +144,9 @@ def instance_hours(start: datetime, hours: int) -> InstanceHours:
         columns["gpu_energy_j"][at] = energy
         columns["gpu_observed_s"][at] = 3600.0 * spec.per_instance
         columns["gpu_count"][at] = spec.per_instance
-        bins = np.searchsorted(RUNNING_BINS, np.maximum(spec.running * shape, 0.0), side="right") - 1
+        bins = (
+            np.searchsorted(RUNNING_BINS, np.maximum(spec.running * shape, 0.0), side="right") - 1
+        )
         index = np.arange(at.start, at.stop)
         load["time"][index, bins] = 3600.0
         load["tokens"][index, bins] = tokens
@@ -155,7 +165,9 @@ def instance_hours(start: datetime, hours: int) -> InstanceHours:
 
 
 def gpu_hours(start: datetime, hours: int) -> GpuHours:
-    times = np.datetime64(start.replace(tzinfo=None), "s") + np.arange(hours) * np.timedelta64(3600, "s")
+    times = np.datetime64(start.replace(tzinfo=None), "s") + np.arange(hours) * np.timedelta64(
+        3600, "s"
+    )
     shape = day_shape(times)
     rows = [(s, i, g) for s in SPECS for i, g in enumerate(gpu_ids(s))]
     columns = {name: np.full(len(rows) * hours, np.nan) for name in GPU_COLUMNS}
@@ -191,10 +203,28 @@ def fleet() -> Fleet:
         start=start,
         end=NOW,
         nodes=tuple(
-            Node(s.node, s.node, NOW - timedelta(seconds=70), "0.1.0", 20160.0, 20160.0, 0.0, {"site": "ams1"}) for s in SPECS
+            Node(
+                s.node,
+                s.node,
+                NOW - timedelta(seconds=70),
+                "0.1.0",
+                20160.0,
+                20160.0,
+                0.0,
+                {"site": "ams1"},
+            )
+            for s in SPECS
         ),
         gpus=tuple(
-            Gpu(g, s.node, s.product, "580.95.05", "9.0" if "H100" in s.product else "10.0", 80e9, last_seen=NOW)
+            Gpu(
+                g,
+                s.node,
+                s.product,
+                "580.95.05",
+                "9.0" if "H100" in s.product else "10.0",
+                80e9,
+                last_seen=NOW,
+            )
             for s in SPECS
             for g in gpu_ids(s)
         ),
@@ -238,8 +268,12 @@ def costs() -> tuple[CostLine, ...]:
     lines = [cost_line("fleet", "fleet", [(s, 8.0) for s in SPECS])]
     for s in SPECS:
         lines.append(cost_line("node", s.node, [(s, 8.0)]))
-        lines.append(cost_line("deployment", f"{s.model.split('/')[-1].lower()}-{s.node}", [(s, 8.0)]))
-        lines += [cost_line("instance", i.id, [(s, float(s.per_instance))]) for i in instances_of(s)]
+        lines.append(
+            cost_line("deployment", f"{s.model.split('/')[-1].lower()}-{s.node}", [(s, 8.0)])
+        )
+        lines += [
+            cost_line("instance", i.id, [(s, float(s.per_instance))]) for i in instances_of(s)
+        ]
     for team, kept in (("search", "HBM3"), ("assistants", "B200")):
         lines.append(cost_line("team", team, [(s, 8.0) for s in SPECS if s.product.endswith(kept)]))
     return tuple(lines)
@@ -306,11 +340,18 @@ def scorecard(kind: str, target: str, scores: Sequence[tuple[float, float]]) -> 
 def scorecards() -> tuple[Scorecard, ...]:
     cards = []
     for s in SPECS:
-        for i in instances_of(s):
-            cards.append(scorecard("instance", i.id, s.scores))
+        cards += [scorecard("instance", i.id, s.scores) for i in instances_of(s)]
         cards.append(scorecard("node", s.node, s.scores))
-        cards.append(scorecard("deployment", f"{s.model.split('/')[-1].lower()}-{s.node}", s.scores))
-    mean = tuple((float(np.mean([s.scores[d][0] for s in SPECS])), float(np.mean([s.scores[d][1] for s in SPECS]))) for d in range(5))
+        cards.append(
+            scorecard("deployment", f"{s.model.split('/')[-1].lower()}-{s.node}", s.scores)
+        )
+    mean = tuple(
+        (
+            float(np.mean([s.scores[d][0] for s in SPECS])),
+            float(np.mean([s.scores[d][1] for s in SPECS])),
+        )
+        for d in range(5)
+    )
     return (*cards, scorecard("fleet", "fleet", mean))
 
 
@@ -319,7 +360,12 @@ def recommendation(spec: Spec, rank: int, rule: str, lever: str, title: str, cha
     joules = spec.watts * 0.93 * spec.per_instance / tokens
     usd_token = spec.usd_per_gpu_hour * spec.per_instance / tokens / 3600 * 1e6
     effects: tuple[EffectRow, ...] = (
-        EffectRow("power_w", "W", spec.watts, interval(spec.watts * 0.9, spec.watts * 1.04, spec.watts * 1.15, Evidence.EXTRAPOLATED)),
+        EffectRow(
+            "power_w",
+            "W",
+            spec.watts,
+            interval(spec.watts * 0.9, spec.watts * 1.04, spec.watts * 1.15, Evidence.EXTRAPOLATED),
+        ),
     )
     if lever != "consolidation":
         effects = (
@@ -364,7 +410,13 @@ def assessment() -> Assessment:
         fleet=fleet(),
         scorecards=scorecards(),
         diagnoses=tuple(
-            Diagnosis(kind, target, s.word, "Requests wait while the KV cache has room.", {"saturated_ratio": 0.63})
+            Diagnosis(
+                kind,
+                target,
+                s.word,
+                "Requests wait while the KV cache has room.",
+                {"saturated_ratio": 0.63},
+            )
             for s in SPECS
             for kind, target in [("node", s.node), *[("instance", i.id) for i in instances_of(s)]]
         ),
@@ -372,10 +424,15 @@ def assessment() -> Assessment:
         curves=tuple(curve(s, i) for s, i in pairs),
         costs=costs(),
         recommendations=recommendations(),
-        not_fired=(NotFired("fp8_weights", "b200-good", "condition_false", "Weights are already 4 bits."),),
+        not_fired=(
+            NotFired("fp8_weights", "b200-good", "condition_false", "Weights are already 4 bits."),
+        ),
         coverage=0.993,
         notes=("b200-r1: watts are assumed, not measured.",),
-        coefficients={"usd_per_gpu_hour h100": "2.99, synthetic, 2026-11-01", "pue": "1.25, assumed"},
+        coefficients={
+            "usd_per_gpu_hour h100": "2.99, synthetic, 2026-11-01",
+            "pue": "1.25, assumed",
+        },
     )
 
 
@@ -390,22 +447,32 @@ class FakeStore:
     def append(self, fragments: Sequence[Fragment]) -> int:
         return len(fragments)
 
-    def series(self, kind: str, subject_id: str, start: datetime, end: datetime, step_s: int) -> Series:
+    def series(
+        self, kind: str, subject_id: str, start: datetime, end: datetime, step_s: int
+    ) -> Series:
         count = int((end - start).total_seconds() // step_s)
         first = np.datetime64(start.replace(tzinfo=None), "s")
         times = first + (np.arange(count) + 1) * np.timedelta64(step_s, "s")
         shape = day_shape(times) * (1 + 0.03 * np.sin(np.arange(count) * 1.7))
-        shape[(times > np.datetime64("2026-11-20T02:00")) & (times < np.datetime64("2026-11-20T08:00"))] = np.nan
+        shape[
+            (times > np.datetime64("2026-11-20T02:00"))
+            & (times < np.datetime64("2026-11-20T08:00"))
+        ] = np.nan
         spec = next((s for s in SPECS if s.node in subject_id), None)
         if spec is None:
             return Series(times, {})
         if kind == "gpu":
-            return Series(times, {"power_w": spec.watts * (0.75 + 0.25 * shape), "sm_active": 0.6 * shape})
+            return Series(
+                times, {"power_w": spec.watts * (0.75 + 0.25 * shape), "sm_active": 0.6 * shape}
+            )
         return Series(
             times,
             {
                 "output_tokens_per_s": spec.tokens_per_s * shape * count_of(kind, spec),
-                "power_w": spec.watts * (0.75 + 0.25 * shape) * spec.per_instance * count_of(kind, spec),
+                "power_w": spec.watts
+                * (0.75 + 0.25 * shape)
+                * spec.per_instance
+                * count_of(kind, spec),
                 "running": spec.running * shape * count_of(kind, spec),
                 "waiting": np.maximum(0, (shape - 0.6) * 20) if spec.word == "queue" else 0 * shape,
                 "tpot_p95_s": 0.021 + 0.012 * shape + 0.0004 * (len(subject_id) % 3),
@@ -446,7 +513,14 @@ class FakeState:
     def score_history(self, kind: str, target_id: str) -> Sequence[ScoreMoment]:
         base = 55.0 if kind == "fleet" else 50.0
         return [
-            ScoreMoment(NOW - timedelta(days=13 - day), kind, target_id, base + day * 0.4, base + day * 0.4 + 6, 1)
+            ScoreMoment(
+                NOW - timedelta(days=13 - day),
+                kind,
+                target_id,
+                base + day * 0.4,
+                base + day * 0.4 + 6,
+                1,
+            )
             for day in range(14)
         ]
 
@@ -465,3 +539,42 @@ class FakeAdvisor:
     def refresh(self, now: datetime) -> Assessment | None:
         self.refreshed.append(now)
         return self.assessment
+
+
+def backing(
+    said: Assessment | None,
+    *,
+    access: Access | None = None,
+    report: ReportAddress | None = None,
+) -> Backing:
+    """What an app needs; another range is the same assessment over other hours."""
+    return Backing(
+        FakeAdvisor(said),
+        FakeState(),
+        access or Access(),
+        report or ReportAddress(recipients=("ops@example.invalid",)),
+        lambda fleet, now: replace(assessment(), fleet=fleet, made_at=now),
+    )
+
+
+class Client:
+    """Asks an app in process, as a client on this machine does."""
+
+    def __init__(self, served: Backing) -> None:
+        self.backing = served
+        self.app = create_app(served)
+
+    def ask(self, method: str, url: str, **more: Any) -> httpx.Response:
+        async def once() -> httpx.Response:
+            transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
+            base = "http://localhost:8080"
+            async with httpx.AsyncClient(transport=transport, base_url=base) as client:
+                return await client.request(method, url, **more)
+
+        return asyncio.run(once())
+
+    def get(self, url: str, **more: Any) -> httpx.Response:
+        return self.ask("GET", url, **more)
+
+    def post(self, url: str, **more: Any) -> httpx.Response:
+        return self.ask("POST", url, **more)
