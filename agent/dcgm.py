@@ -77,9 +77,10 @@ def read_dcgm(page: Page) -> list[Reading]:
     for field in FIELDS:
         for pairs, value in _field(field, page).items():
             key = (field.signal, pairs)
-            found[key] = (
-                found[key] + value if field.added and key in found else found.get(key, value)
-            )
+            if field.added:
+                found[key] = found.get(key, 0.0) + value
+            else:
+                found.setdefault(key, value)
     _without_sums(found)
     found |= _framebuffer(page, found)
     found |= dict.fromkeys(_xids(page), 1.0)
@@ -116,7 +117,7 @@ def _is_blank(value: float) -> bool:
 
 @lru_cache(maxsize=65_536)
 def _part(labels: Labels) -> tuple[bool, bool]:
-    """Whether a row is of a MIG slice and whether of one pod's share (`vgpu`): the order of rows."""
+    """Whether a row is of a MIG slice, and whether of one pod's share: the order of rows."""
     values = dict(labels)
     return bool(values.get(SLICE)), bool(values.get("vgpu"))
 

@@ -36,9 +36,7 @@ PROGRAMS = {
     "nvidia_smi_": "nvidia_gpu_exporter",
     "all_smi_": "all-smi",
     "kepler_": "Kepler",
-    "amd_": "the AMD device metrics exporter",
     "habanalabs_": "the Habana Labs metric exporter",
-    "slurm_": "a Slurm exporter",
 }
 """Programs whose pages are known by the prefix of their names, and not read yet."""
 NIM = "NVIDIA NIM for LLMs"
