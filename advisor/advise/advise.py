@@ -85,6 +85,8 @@ def decide(rule: Rule, subject: Subject) -> NotFired | None:
         return no_data(
             f"no data of {', '.join(missing)}" + (f"; unknown: {unknown}" if unknown else "")
         )
+    if subject.situation.unknown and not rule.propose.release:
+        return no_data(f"unknown: {', '.join(subject.situation.unknown)}")
     hours = facts.get("hours", 0.0)
     if hours < rule.minimum_hours:
         return no_data(

@@ -36,7 +36,7 @@ class Candidate:
 
     now: str
     proposed: str
-    configuration: Configuration
+    configuration: Configuration | None
     same_load: Performance | None
     same_demand: Performance | None
     considered: tuple[Considered, ...] = ()
@@ -54,16 +54,16 @@ def candidate(
     rule: Rule, situation: Situation, fit: Fit, level: int | None = None
 ) -> Candidate | Dropped:
     """What the rule proposes for this instance; `level` is a size that its group agreed on."""
+    change = rule.propose
     configuration = situation.configuration
+    if change.release:
+        return Candidate(str(len(situation.instance.gpu_ids)), "0", configuration, None, None)
     if configuration is None:
         return Dropped(f"unknown: {', '.join(situation.unknown)}")
-    change = rule.propose
     if change.max_sequences:
         return _larger_batch(situation, configuration, fit, level)
     if change.tensor_parallel:
         return _fewer_gpus(situation, configuration, fit, level)
-    if change.release:
-        return Candidate(str(configuration.gpus), "0", configuration, None, None)
     if change.weights:
         leaner = replace(configuration, weights=change.weights)
         return _leaner(situation, leaner, configuration.weights, change.weights, fit)
@@ -73,6 +73,8 @@ def candidate(
 
 def level_of(found: Candidate, rule: Rule) -> int | None:
     """The size a candidate chose, for the others of its group to take; None where it has none."""
+    if found.configuration is None:
+        return None
     if rule.propose.max_sequences:
         return found.configuration.max_sequences
     if rule.propose.tensor_parallel:

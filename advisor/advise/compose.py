@@ -19,6 +19,9 @@ from advisor.score.situation import Situation
 
 _SUMMED = "output_tokens_per_s"
 
+WORDS = frozenset(("target", "model", "weights", "url", "now", "proposed", "plural", "all_gpus"))
+"""What the texts of a rule may name besides facts."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -100,6 +103,7 @@ def _words(cases: Sequence[Case], nodes: Sequence[str]) -> dict[str, float | str
         "url": f"http://{first.situation.instance.id}/v1/completions",
         "now": found.now,
         "proposed": found.proposed,
+        "all_gpus": sum(len(case.situation.instance.gpu_ids) for case in cases),
         "plural": "" if found.proposed == "1" else "s",
     }
 

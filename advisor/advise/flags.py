@@ -18,13 +18,14 @@ def diff(rule: Rule, situation: Situation, found: Candidate) -> tuple[FlagChange
     knob = rule.propose.knob
     if knob == "release":
         return (_release(situation),)
+    now, then = situation.configuration, found.configuration
+    if now is None or then is None:
+        raise EngineError(f"the configuration of {situation.instance.id} is unknown")
     if knob == "weights":
-        return (_weights(situation, found),)
+        return (_weights(situation, now.weights, then.weights),)
     if knob == "tensor_parallel":
-        now, then = situation.configuration, found.configuration
-        current = now.tensor_parallel if now else None
         return (
-            _line(_knob(situation, knob), current, then.tensor_parallel),
+            _line(_knob(situation, knob), now.tensor_parallel, then.tensor_parallel),
             FlagChange("GPUs of the replica", found.now, found.proposed, "action"),
         )
     return (_line(_knob(situation, knob), found.now, found.proposed),)
@@ -42,15 +43,14 @@ def _line(knob: Knob, current: float | str | None, proposed: float | str) -> Fla
     return FlagChange(knob.key, before, knob.value(proposed), knob.sets)
 
 
-def _weights(situation: Situation, found: Candidate) -> FlagChange:
+def _weights(situation: Situation, now: str, word: str) -> FlagChange:
     """Another checkpoint, or a flag where the engine quantizes the one it has while loading."""
     knob = _knob(situation, "weights")
-    word = found.configuration.weights
     try:
         online = _knob(situation, "weights_online")
     except EngineError:
         online = None
-    if online is not None and word in online.values and found.now == "bf16":
+    if online is not None and word in online.values and now == "bf16":
         return FlagChange(online.key, None, online.value(word), online.sets)
     model = situation.instance.model
     return FlagChange(knob.key, model, _checkpoint(situation, word, knob), knob.sets)

@@ -163,9 +163,10 @@ def _record_deviation(record: Record, facts: Mapping[str, float]) -> float:
 def _fewer(situation: Situation, found: Candidate) -> Priced | None:
     """The same tokens/s on fewer GPUs: GPUs are released, so the saving reaches the bill."""
     observed, performance = situation.observed, found.same_demand
-    if observed is None or performance is None or situation.configuration is None:
+    now, then = situation.configuration, found.configuration
+    if observed is None or performance is None or now is None or then is None:
         return None
-    part = found.configuration.gpus / situation.configuration.gpus
+    part = then.gpus / now.gpus
     power = over(performance.power_w, observed.power_w) if observed.power_w else None
     energy = moved(power, lambda p: p * part) if power else exactly(part, Evidence.ASSUMED)
     worth = _Worth(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 import numpy as np
 
@@ -71,15 +72,19 @@ class Serving:
     gpu_columns: Mapping[str, float] = field(default_factory=dict)
 
 
+@cache
+def _lognormal_shares(median: float, spread: float, bounds: tuple[float, ...]) -> np.ndarray:
+    from scipy.stats import norm
+
+    below = norm.cdf(np.log(np.array(bounds[:-1]) / median) / max(spread, 1e-6))
+    return np.diff(np.concatenate([[0.0], below, [1.0]]))
+
+
 def lognormal_histogram(
     median: float, spread: float, count: float, bounds: np.ndarray = BOUNDS
 ) -> HourHistogram:
     """Counts of a lognormal with this median and sigma of the logarithm."""
-    from scipy.stats import norm
-
-    finite = bounds[:-1]
-    below = norm.cdf(np.log(finite / median) / max(spread, 1e-6))
-    counts = np.diff(np.concatenate([[0.0], below, [1.0]])) * count
+    counts = _lognormal_shares(median, spread, tuple(bounds.tolist())) * count
     return HourHistogram(bounds, counts, median * float(np.exp(spread**2 / 2)) * count)
 
 
