@@ -21,7 +21,7 @@ from agent.engines import find_engine
 from agent.errors import AgentError, NoData
 from agent.fetch import HttpFetch
 from agent.identity import CONFIGURATION, TIERS, parse_tiers, short_name
-from agent.integrals import INTEGRALS
+from agent.integrals import DERIVED, INTEGRALS
 from agent.nvml import NvmlGpus
 from agent.processes import Processes
 from agent.settings import Engine, Settings
@@ -209,8 +209,9 @@ def _coverage(
     values: dict[str, Reading] = {}
     for reading in readings:
         values.setdefault(reading.signal, reading)
-        values.setdefault(INTEGRALS.get(reading.signal, reading.signal), reading)
-    told = [f"{name} {_value(values[name])}" for name in wanted if name in values]
+        if (integral := INTEGRALS.get(reading.signal)) and integral not in DERIVED:
+            values.setdefault(integral, reading)
+    told = [f"{values[name].signal} {_value(values[name])}" for name in wanted if name in values]
     if told:
         yield Line("ok", "reads " + ",\n      ".join(told))
     for name in wanted:
@@ -236,7 +237,8 @@ def _dcgm(settings: Settings, probe: Probe) -> Iterator[Line]:
             yield Line("ok", "none set and none at its usual address; NVML needs none")
         return
     hint = "" if settings.dcgm.url else f'to read it, set dcgm.url = "{url}"'
-    yield Line("ok" if settings.dcgm.url else "partly", f"{len(observations)} GPUs at {url}", hint)
+    count = f"{len(observations)} GPU{'s' * (len(observations) > 1)}"
+    yield Line("ok" if settings.dcgm.url else "partly", f"{count} at {url}", hint)
     readings = [reading for one in observations for reading in one.readings]
     yield from _coverage(readings, GPU_WANTED, _csv_line)
 
