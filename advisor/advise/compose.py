@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from types import MappingProxyType
 
 from advisor.advise.flags import diff, short
 from advisor.advise.intervals import total
@@ -63,12 +62,12 @@ def compose(cases: Sequence[Case], now: datetime) -> Recommendation:
         exclusive_group=f"{target}/{_purpose(situation)}",
         why=rule.why.format_map(words),
         diagnosis=first.diagnosis,
-        figures=MappingProxyType({**_mean_facts(cases), "instances": float(len(cases))}),
+        figures={**_mean_facts(cases), "instances": float(len(cases))},
         quality_gate=rule.quality_gate.format_map(words) if rule.quality_gate else None,
         steps=rule.steps,
         rollback=rule.rollback,
         considered=first.priced.candidate.considered,
-        assumptions=MappingProxyType(_assumptions(first)),
+        assumptions=_assumptions(first),
         first_seen=now,
         last_seen=now,
         instance_ids=tuple(case.situation.instance.id for case in cases),

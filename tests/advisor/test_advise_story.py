@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import pytest
@@ -106,6 +107,11 @@ def test_a_second_assessment_gives_the_same_ids(story_fleet, story_assessment):
     again = told(story_fleet)
     assert [r.id for r in again.recommendations] == [r.id for r in story_assessment.recommendations]
     assert len({r.id for r in again.recommendations}) == len(again.recommendations)
+
+
+def test_an_assessment_passes_between_processes(story_assessment):
+    again = pickle.loads(pickle.dumps(story_assessment))
+    assert again.recommendations == story_assessment.recommendations
 
 
 def test_every_rule_says_of_every_instance_why_it_is_silent(story_assessment):
