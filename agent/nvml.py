@@ -98,9 +98,13 @@ class NvmlGpus:
 
     def computing(self) -> Mapping[str, tuple[int, ...]]:
         """The processes that compute on each GPU, by UUID; known after a first read."""
-        if self._session is None:
+        session = self._session
+        if session is None:
             return {}
-        return {device.uuid: device.computing() for device in self._session.devices}
+        try:
+            return {device.uuid: device.computing() for device in session.devices}
+        except session.error:  # a GPU or the driver went away; the next read says so
+            return {}
 
     def close(self) -> None:
         """End the session; the next read opens another."""

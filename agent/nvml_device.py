@@ -112,7 +112,7 @@ class Device:
 
     def computing(self) -> tuple[int, ...]:
         """The ids of the processes that compute on this GPU, as this PID namespace sees them."""
-        running = self._ask("processes", lambda n, h: n.nvmlDeviceGetComputeRunningProcesses(h))
+        running = self._ask("processes", _running)
         return tuple(int(process.pid) for process in running or ())
 
     def close(self) -> None:
@@ -188,6 +188,14 @@ def _fabric(nvml: Any, handle: Any) -> Any:
     fabric = nvml.c_nvmlGpuFabricInfo_v2_t()
     nvml.nvmlDeviceGetGpuFabricInfoV(handle, ctypes.byref(fabric))
     return fabric
+
+
+def _running(nvml: Any, handle: Any) -> Any:
+    """Processes by the newest call there is: the one without a version refuses older drivers."""
+    try:
+        return nvml.nvmlDeviceGetComputeRunningProcesses_v3(handle)
+    except nvml.NVMLError_FunctionNotFound:
+        return nvml.nvmlDeviceGetComputeRunningProcesses_v2(handle)
 
 
 def _name(signal: str, named: dict[str, str]) -> str:

@@ -26,7 +26,8 @@ for _ in range(int(sys.argv[1])):
     except NoData as error:
         reads.append(str(error))
     time.sleep(0.12)
-print(json.dumps({"reads": reads, "missing": {k: dict(v) for k, v in gpus.missing().items()}}))
+missing = {uuid: dict(reasons) for uuid, reasons in gpus.missing().items()}
+print(json.dumps({"reads": reads, "missing": missing, "computing": dict(gpus.computing())}))
 gpus.close()
 """
 
@@ -145,6 +146,10 @@ def test_activity_that_is_not_a_number_or_refused_is_absent(said: dict[str, Any]
 def test_what_a_gpu_does_not_have_is_known_with_its_reason(said: dict[str, Any]) -> None:
     assert "Hopper" in said["missing"]["GPU-b"]["activity"]
     assert "Function Not Found" in said["missing"]["GPU-a"]["joulewise.gpu.vbios"]
+
+
+def test_the_processes_that_compute_on_a_gpu_are_known(said: dict[str, Any]) -> None:
+    assert said["computing"] == {"GPU-a": [4242], "GPU-b": []}
 
 
 def test_a_driver_without_field_values_is_read_call_by_call(library: Path) -> None:
