@@ -244,7 +244,7 @@ def _needless_gpus(random: Random) -> _Recipe:
         curve,
         256,
         OpenDemand(requests, Week(random.uniform(0.2, 0.35), 0.8)),
-        Purpose("needless-gpus", "automation", 2.0, 0.04, 0.6),
+        Purpose("needless-gpus", "automation", 2.0, 0.06, 0.6),
         "parallelism",
         "replicas of two GPUs at a load that a measured single GPU carries",
     )
