@@ -55,8 +55,8 @@ def encode(resource: Resource, sequence: int, windows: Sequence[Window]) -> byte
         "service.name": "joulewise-agent",
         "service.version": resource.version,
         "service.instance.id": resource.epoch,
-        "host.id": resource.host_id,
-        "host.name": resource.host_name,
+        "host.id": _encodable(resource.host_id),
+        "host.name": _encodable(resource.host_name),
         "joulewise.batch.sequence": sequence,
         "joulewise.window.duration": float(end_s - start_s),
     }
@@ -87,9 +87,9 @@ def _scope(source: str, windows: Iterable[Window]) -> ScopeMetrics:
 
 
 def _attributes(subject: Subject, point: Point) -> dict[str, str]:
-    attributes = dict(point.attributes)
+    attributes = {name: _encodable(text) for name, text in point.attributes}
     if name := _SUBJECT_ATTRIBUTE.get(subject.kind):
-        attributes.setdefault(name, subject.id)
+        attributes.setdefault(name, _encodable(subject.id))
     return attributes
 
 
@@ -132,6 +132,11 @@ def _histogram_point(
         max=None,  # type: ignore[arg-type]
         exemplars=(),
     )
+
+
+def _encodable(text: str) -> str:
+    """The text; half a character, as broken names may hold, becomes a question mark."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _nanoseconds(time_s: float | None) -> int:

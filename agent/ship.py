@@ -175,8 +175,9 @@ class Shipper:
                 logging.WARNING, "delivery failed", destination=self._destination.name, cause=error
             )
         self._failures += 1
-        if isinstance(error, DeliveryError) and error.wait_s is not None:
-            return error.wait_s * random.uniform(1.0, 1.1)
+        asked_s = error.wait_s if isinstance(error, DeliveryError) else None
+        if asked_s is not None and asked_s >= _FIRST_WAIT_S:
+            return asked_s * random.uniform(1.0, 1.1)
         wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(self._failures - 1, 30))
         return wait_s * random.uniform(0.5, 1.0)
 
@@ -205,7 +206,7 @@ def _metrics_url(url: str) -> str:
 
 def _tls(destination: Destination) -> ssl.SSLContext:
     """Trust and identity of one destination. Raises SettingsError for files that do not serve."""
-    if not destination.url.startswith("https:"):
+    if not destination.url.lower().startswith("https:"):
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody, and loads nobody
     try:
         context = ssl.create_default_context(cafile=destination.ca_file)

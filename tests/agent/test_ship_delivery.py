@@ -221,6 +221,8 @@ def test_a_senseless_retry_after_is_no_order(
     assert shipper.ship_once().wait_s <= 1.0
     receiver.answers = [Answer(429, headers={"Retry-After": "99999999"})]
     assert shipper.ship_once().wait_s <= 3600.0 * 1.1
+    receiver.answers = [Answer(429, headers={"Retry-After": "0"})]
+    assert shipper.ship_once().wait_s >= 1.0
 
 
 def test_a_connection_closed_within_the_answer_sends_the_same_bytes_again(

@@ -129,3 +129,11 @@ def test_what_is_not_finite_is_absent() -> None:
         )
     )
     assert _metrics(request) == {}
+
+
+def test_half_a_character_in_a_name_costs_that_character_alone() -> None:
+    point = Point(
+        "joulewise.engine.preemptions", (("gen_ai.request.model", "a\udc80b\u00e9"),), 1.0
+    )
+    metric = _metrics(_sent(_window(INSTANCE, "vllm", point)))["joulewise.engine.preemptions"]
+    assert _pairs(list(metric.sum.data_points[0].attributes))["gen_ai.request.model"] == "a?b\u00e9"
