@@ -1,13 +1,13 @@
 """What happens by the clock: assessments every few minutes, the weekly report once a week.
 
-APScheduler keeps time in memory; the state's job_run decides, so that a run missed by a stopped
-advisor happens once, late, by one advisor only.
+APScheduler keeps time in memory. Of a job with periods the state's job_run decides, so that a run
+missed by a stopped advisor happens once, late, by one advisor only.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from advisor.settings import WEEKDAYS, Report, Settings
-from advisor.store.jobs import claim_run, finish_run, release_run
+from advisor.store.jobs import begin_job, claim_run, finish_run, release_run
 
 log = logging.getLogger("joulewise.advisor")
 
@@ -27,23 +27,17 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Work by the clock: `period` names the run a moment belongs to; `act` takes that moment."""
+    """Work by the clock; `act` takes the moment.
+
+    `period` names the run that a moment belongs to, which is done once for all advisors. Without it
+    the work is each advisor's own, every time.
+    """
 
     name: str
     trigger: CronTrigger
-    period: Callable[[datetime], str]
     act: Callable[[datetime], object]
-    lease: timedelta
-
-
-def minute_period(minutes: int) -> Callable[[datetime], str]:
-    """Names the run of every so many minutes."""
-
-    def period(now: datetime) -> str:
-        begun = now.astimezone(UTC).replace(second=0, microsecond=0)
-        return (begun - timedelta(minutes=begun.minute % minutes)).isoformat()
-
-    return period
+    period: Callable[[datetime], str] | None = None
+    lease: timedelta = timedelta(minutes=30)
 
 
 def week_begin(now: datetime, report: Report) -> datetime:
@@ -55,51 +49,64 @@ def week_begin(now: datetime, report: Report) -> datetime:
 
 
 def assessment_job(settings: Settings, act: Callable[[datetime], object]) -> Job:
-    """Assess every few minutes."""
+    """Assess every few minutes; what it says is kept in this process."""
     minutes = settings.assess.every_minutes
-    trigger = CronTrigger(minute=f"*/{minutes}", timezone=UTC)
-    return Job("assess", trigger, minute_period(minutes), act, timedelta(minutes=10))
+    return Job("assess", CronTrigger(minute=f"*/{minutes}", timezone=UTC), act)
+
+
+def mail_job(act: Callable[[datetime], object]) -> Job:
+    """Send what waits in the outbox; its leases see to it that nobody else does."""
+    return Job("mail", CronTrigger(minute="*/5", timezone=UTC), act)
 
 
 def report_job(settings: Settings, act: Callable[[datetime], object]) -> Job:
     """The weekly report; asked for every five minutes, because a missed one is to happen late."""
     report = settings.report
-    trigger = CronTrigger(minute="*/5", timezone=UTC)
     return Job(
         "weekly_report",
-        trigger,
-        lambda now: week_begin(now, report).isoformat(),
+        CronTrigger(minute="*/5", timezone=UTC),
         act,
-        timedelta(minutes=30),
+        lambda now: week_begin(now, report).isoformat(),
     )
 
 
 def run_once(job: Job, engine: Engine, now: datetime) -> bool:
-    """Run a job for the period `now` is in, if nobody did; whether this call did.
+    """Run a job, if its period was not done yet; whether this call did it.
 
-    A failure is logged and the run given out again: the next minute tries anew.
+    A failure is logged and the run given out again: the next turn of the clock tries anew.
     """
+    if job.period is None:
+        return _acted(job, now)
     period = job.period(now)
     with Session(engine) as session:
         if not claim_run(session, job.name, period, now, lease=job.lease):
             return False
-        try:
-            job.act(now)
-        except Exception:  # a failing job must not stop the clock
-            log.exception("job failed job=%s period=%s", job.name, period)
-            release_run(session, job.name, period, now)
-            return False
-        finish_run(session, job.name, period, now)
+        is_done = _acted(job, now)
+        settle = finish_run if is_done else release_run
+        settle(session, job.name, period, now)
+    return is_done
+
+
+def _acted(job: Job, now: datetime) -> bool:
+    try:
+        job.act(now)
+    except Exception:  # a job that fails must not stop the clock
+        log.exception("job failed job=%s", job.name)
+        return False
     return True
 
 
-def start(jobs: list[Job], engine: Engine, clock: Clock) -> BackgroundScheduler:
+def start(jobs: Sequence[Job], engine: Engine, clock: Clock) -> BackgroundScheduler:
     """A running scheduler; each job is also tried at once, for what was missed."""
     scheduler = BackgroundScheduler(timezone=UTC)
     for job in jobs:
+        if job.period is not None:
+            with Session(engine) as session:
+                begin_job(session, job.name, job.period(clock()), clock())
         scheduler.add_job(
-            lambda job=job: run_once(job, engine, clock()),
+            _turn,
             job.trigger,
+            args=(job, engine, clock),
             id=job.name,
             coalesce=True,
             max_instances=1,
@@ -108,3 +115,7 @@ def start(jobs: list[Job], engine: Engine, clock: Clock) -> BackgroundScheduler:
         )
     scheduler.start()
     return scheduler
+
+
+def _turn(job: Job, engine: Engine, clock: Clock) -> None:
+    run_once(job, engine, clock())

@@ -106,10 +106,8 @@ def opened(settings: Settings, tokens: Tokens) -> Iterator[Running]:
         yield Running(advisor, commits, tokens)
 
 
-def web_app(running: Running, port: int) -> ASGIApp:
-    """Pages and REST of a running advisor."""
-    from advisor.api.app import create_app
-
+def backing(running: Running, port: int) -> Backing:
+    """What pages, REST and report may touch of a running advisor."""
     settings, tokens = running.advisor.settings, running.tokens
     web = settings.web
     guarded = any(tokens.grants(scope) for scope in (Scope.READ, Scope.WRITE, Scope.ADMIN))
@@ -123,7 +121,8 @@ def web_app(running: Running, port: int) -> ASGIApp:
         sender=settings.report.sender,
         recipients=settings.report.recipients,
     )
-    return create_app(Backing(running.advisor, WebState(running.advisor.engine), access, report))
+    advisor = running.advisor
+    return Backing(advisor, WebState(advisor.engine), access, report, advisor.assessing)
 
 
 def listen(host: str, port: int, setting: str) -> socket.socket:
@@ -173,17 +172,20 @@ def serve(settings: Settings) -> None:
 
 
 async def _serve(running: Running, web: socket.socket, otlp: socket.socket) -> None:
+    from advisor.api.app import create_app
+
     settings = running.advisor.settings
     web_port, otlp_port = web.getsockname()[1], otlp.getsockname()[1]
     receiver = create_receiver(
         running.commits, running.tokens, max_body_bytes=settings.otlp.max_body_bytes
     )
-    servers = (_server(web_app(running, web_port)), _server(receiver))
+    behind = backing(running, web_port)
+    servers = (_server(create_app(behind)), _server(receiver))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, servers)
     clock = schedule.start(
-        _jobs(running.advisor), running.advisor.engine, lambda: datetime.now(UTC)
+        _jobs(running.advisor, behind), running.advisor.engine, lambda: datetime.now(UTC)
     )
     watchdog = asyncio.create_task(_watch(running.commits))
     log.info(
@@ -230,5 +232,19 @@ async def _watch(commits: CommitQueue) -> None:
         await asyncio.sleep(WATCHDOG_S)
 
 
-def _jobs(advisor: Advisor) -> list[schedule.Job]:
-    return [schedule.assessment_job(advisor.settings, advisor.refresh)]
+def _jobs(advisor: Advisor, behind: Backing) -> list[schedule.Job]:
+    """Assessments always; the report and its mails where it has recipients."""
+    settings, engine = advisor.settings, advisor.engine
+    jobs = [schedule.assessment_job(settings, advisor.refresh)]
+    if settings.report.recipients:
+        from advisor.report.deliver import send_due, transport
+        from advisor.report.weekly_job import send_weekly
+
+        to = transport(settings.report)
+        jobs += [
+            schedule.report_job(
+                settings, lambda now: send_weekly(behind, engine, settings.report, now)
+            ),
+            schedule.mail_job(lambda now: send_due(engine, to, lambda: now)),
+        ]
+    return jobs

@@ -32,12 +32,6 @@ log = logging.getLogger("joulewise.advisor")
 
 DEPLOYMENTS = "deployments.toml"
 SYSTEM_FOLDER = Path("/etc/joulewise")
-RANGES: Mapping[str, timedelta] = {
-    "24h": timedelta(hours=24),
-    "7d": timedelta(days=7),
-    "4w": timedelta(weeks=4),
-}
-"""What a page may show, by the name it gives it."""
 
 Assessing = Callable[[Fleet, datetime], Assessment]
 
@@ -107,20 +101,19 @@ class Advisor:
         self.store = store
         self.engine = engine
         self._worker = Worker()
-        self._assessing = assessing or self._worker
+        self.assessing: Assessing = assessing or self._worker
         self._refreshing = threading.Lock()
         self._assessment: Assessment | None = None
-        self._ranges: dict[str, Assessment] = {}
 
     @property
     def assessment(self) -> Assessment | None:
         """The latest assessment, or None before the first."""
         return self._assessment
 
-    def fleet(self, now: datetime, span: timedelta | None = None) -> Fleet:
-        """What exists and what it did before `now`: for `span`, else the days that are set."""
-        span = span or timedelta(days=self.settings.assess.days)
-        start = (now - span).replace(minute=0, second=0, microsecond=0)
+    def fleet(self, now: datetime) -> Fleet:
+        """What exists and what it did in the days before `now`, whole hours at the start."""
+        start = now - timedelta(days=self.settings.assess.days)
+        start = start.replace(minute=0, second=0, microsecond=0)
         nodes, instances = self.store.nodes(), self.store.instances()
         return Fleet(
             start=start,
@@ -152,27 +145,11 @@ class Advisor:
             fleet = self.fleet(now)
             if not fleet.nodes:
                 return self._assessment
-            assessment = self._assessing(fleet, now)
+            assessment = self.assessing(fleet, now)
             with Session(self.engine) as session:
                 said = state.save_assessment(session, assessment)
             self._assessment = replace(assessment, recommendations=said)
             return self._assessment
-
-    def over(self, range_name: str) -> Assessment | None:
-        """The same fleet over another range of RANGES, up to the latest assessment.
-
-        What is recommended stays the latest's. Each range is assessed once an assessment.
-        """
-        latest, span = self._assessment, RANGES[range_name]
-        if latest is None or span == timedelta(days=self.settings.assess.days):
-            return latest
-        with self._refreshing:
-            held = self._ranges.get(range_name)
-            if held is None or held.made_at != latest.made_at:
-                held = self._assessing(self.fleet(latest.made_at, span), latest.made_at)
-                held = replace(held, recommendations=latest.recommendations)
-                self._ranges[range_name] = held
-            return held
 
     def close(self) -> None:
         """Stop the worker."""

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import Session, col
+from sqlmodel import Session, col, select
 
 from advisor.store.models import JobRunRow
 
@@ -36,6 +36,18 @@ def claim_run(session: Session, job: str, period: str, now: datetime, *, lease: 
     )
     session.commit()
     return changed.rowcount == 1
+
+
+def begin_job(session: Session, job: str, period: str, now: datetime) -> bool:
+    """Where a job is seen for the first time, count the period it is in as done; whether it was.
+
+    What was due before there was an advisor was not missed.
+    """
+    seen = session.exec(select(JobRunRow.id).where(JobRunRow.job == job).limit(1)).first()
+    if seen is not None or not claim_run(session, job, period, now, lease=timedelta(0)):
+        return False
+    finish_run(session, job, period, now)
+    return True
 
 
 def finish_run(session: Session, job: str, period: str, now: datetime) -> None:
