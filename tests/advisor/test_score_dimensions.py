@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from advisor.assess import AssessSettings, assess
 from advisor.score.dimensions import combine, scorecard
 from advisor.score.indicators import INDICATORS
+from advisor.score.reference import document
 from advisor.score.result import DIMENSIONS, Indicator
 from advisor.score.scoring import SCORING
 
@@ -161,3 +163,8 @@ def test_telemetry_that_goes_missing_never_raises_low(fleet_builder, lost):
     )
     dark = fleet_builder.without(fleet, **{kind: names})
     assert total(dark).low <= total(fleet).low + 1e-6
+
+
+def test_the_reference_of_scores_is_what_the_code_says():
+    docs = Path(__file__).parents[2] / "docs" / "scores.md"
+    assert docs.read_text(encoding="utf-8") == document(), "write it anew from document()"

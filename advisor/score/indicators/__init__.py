@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from advisor.score.indicators import architecture, ecosystem, multidimensional, roi, scale
-from advisor.score.indicators.view import View
+from advisor.score.indicators.view import Kind, View
 from advisor.score.result import Indicator
 
 INDICATORS: tuple[Callable[[View], Indicator | None], ...] = (
@@ -19,6 +19,16 @@ INDICATORS: tuple[Callable[[View], Indicator | None], ...] = (
     *ecosystem.INDICATORS,
 )
 """Every indicator, in the order of the dimensions. None means it does not apply."""
+
+
+KINDS: tuple[Kind, ...] = (
+    *scale.KINDS,
+    *multidimensional.KINDS,
+    *architecture.KINDS,
+    *roi.KINDS,
+    *ecosystem.KINDS,
+)
+"""What stays the same of each indicator, in the same order."""
 
 
 def indicators(view: View) -> tuple[Indicator, ...]:

@@ -85,4 +85,5 @@ def _health(view: View) -> Indicator:
     )
 
 
+KINDS = (_PRECISION, _PARALLELISM, _THROTTLE, _HEALTH)
 INDICATORS = (_precision, _parallelism, _throttle, _health)

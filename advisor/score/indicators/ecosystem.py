@@ -92,4 +92,5 @@ def _drift(view: View) -> Indicator:
     return _DRIFT.of(same / len(software), reason)
 
 
+KINDS = (_DRIVER, _ENGINE, _COVERAGE, _DRIFT)
 INDICATORS = (_driver, _engine, _coverage, _drift)

@@ -59,4 +59,5 @@ def _tail(view: View) -> Indicator:
     return _TAIL.of(value, f"the slowest 1 % of requests take {value or 0:.1f} times the median")
 
 
+KINDS = (_THROUGHPUT, _SLO, _TAIL)
 INDICATORS = (_throughput, _slo, _tail)

@@ -82,4 +82,5 @@ def _margin(view: View) -> Indicator | None:
     return _MARGIN.of(value, f"{today or 0:.3g} $/1M tokens of {sold:.3g} sold")
 
 
+KINDS = (IDLE_COST, _ENERGY, _COST, _MARGIN)
 INDICATORS = (_idle_cost, _energy, _cost, _margin)

@@ -65,4 +65,5 @@ def _preemptions(view: View) -> Indicator:
     return _PREEMPTIONS.of(value, f"{value or 0:.2%} of requests were preempted")
 
 
+KINDS = (_SATURATED, IDLE, _HEADROOM, _PREEMPTIONS)
 INDICATORS = (_saturated, _idle, _headroom, _preemptions)
