@@ -39,7 +39,7 @@ def create_app(backing: Backing) -> FastAPI:
     app.state.csrf = Csrf()
     app.state.ranges = Ranges(backing.advisor, backing.assessing)
     problem.install(app)
-    api = APIRouter(prefix="/api/v1", responses=responses(400, 401, 503))
+    api = APIRouter(prefix="/api/v1", responses=responses(400, 401, 422, 503))
     for module in (fleet, scores, windows, recommendations, reports):
         api.include_router(module.router)
     app.include_router(api)

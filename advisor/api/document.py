@@ -7,14 +7,15 @@ from typing import Any
 
 INTRODUCTION = """# REST
 
-Made from `/openapi.json` (OpenAPI 3.1) by `joulewise`'s own description of its resources; a test keeps it so.
+Made from `/openapi.json` (OpenAPI 3.1); a test keeps it so.
 
 {description}
 
 - Times are RFC 3339 in UTC. `limit` is at most 500; `next_cursor` of a list asks for its next page.
-- An unknown parameter is refused with 400; errors are `application/problem+json` and say the next step.
-- A decision about a recommendation names the `etag` it was taken on in `If-Match`: without one the answer is 428,
-  with one that is out of date 412.
+- An unknown parameter is refused with 400; errors are `application/problem+json`, with the next
+  step.
+- A decision about a recommendation names the `etag` it was taken on in `If-Match`: without one the
+  answer is 428, with one that is out of date 412.
 - `X-Request-Id` is echoed, or made.
 """
 
@@ -32,7 +33,7 @@ def _lines(openapi: Mapping[str, Any]) -> Iterator[str]:
     yield "## Resources"
     yield ""
     for name, schema in sorted(openapi["components"]["schemas"].items()):
-        if not name.startswith(("HTTP", "Validation")):
+        if not name.startswith("Listing_"):
             yield from _schema(name, schema)
 
 
@@ -48,8 +49,8 @@ def _operation(path: str, method: str, operation: Mapping[str, Any]) -> Iterator
     for parameter in parameters:
         schema = parameter["schema"]
         needed = "required" if parameter.get("required") else schema.get("default", "")
-        meaning = parameter.get("description", "")
-        yield f"| `{parameter['name']}` | {parameter['in']} | {_type(schema)} | {needed} | {meaning} |"
+        cells = (parameter["in"], _type(schema), needed, parameter.get("description", ""))
+        yield f"| `{parameter['name']}` | {' | '.join(str(cell) for cell in cells)} |"
     if parameters:
         yield ""
     yield f"Answers: {', '.join(_answers(operation))}."
@@ -83,14 +84,17 @@ def _schema(name: str, schema: Mapping[str, Any]) -> Iterator[str]:
 
 def _type(schema: Mapping[str, Any]) -> str:
     """A schema as a few words: `number or null`, `list of string`, a resource's name."""
-    if "$ref" in schema:
-        return str(schema["$ref"]).rpartition("/")[2]
     if "anyOf" in schema:
         return " or ".join(dict.fromkeys(_type(part) for part in schema["anyOf"]))
+    if "$ref" in schema:
+        name = str(schema["$ref"]).rpartition("/")[2]
+        return f"list of {name[8:-1]}" if name.startswith("Listing_") else name
     if "enum" in schema:
         return ", ".join(str(value) for value in schema["enum"])
-    if "const" in schema:
-        return str(schema["const"])
+    return _plain_type(schema)
+
+
+def _plain_type(schema: Mapping[str, Any]) -> str:
     kind = str(schema.get("type", "any"))
     if kind == "array":
         return f"list of {_type(schema.get('items', {}))}"
