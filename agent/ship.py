@@ -10,15 +10,10 @@ import logging
 import random
 import ssl
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import httpx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # has no stubs
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
-    ExportMetricsServiceResponse,
-)
 
+from agent.answer import NEVER, partial_success, refusal, retry_after_s, said
 from agent.errors import DeliveryError, SettingsError, SpoolError
 from agent.events import event
 from agent.otlp import Resource, encode
@@ -27,11 +22,8 @@ from agent.spool import Batch, Spool
 
 __all__ = ["Resource", "ShipResult", "Shipper", "encode"]
 
-_NEVER = {400: "rejected", 413: "too_large", 422: "rejected"}
-"""Answers that a repetition cannot change, and what the batch is then dropped as."""
 _FIRST_WAIT_S = 1.0
 _LONGEST_WAIT_S = 300.0
-_LONGEST_RETRY_AFTER_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +93,7 @@ class Shipper:
     def _deliver(self, batch: Batch) -> tuple[str | None, int]:
         """Settle one batch: why it was dropped, if it was, and how many points were refused."""
         response = self._post(batch)
-        reason = _NEVER.get(response.status_code)
+        reason = NEVER.get(response.status_code)
         if reason is not None:
             self._drop(batch, reason, response)
             return reason, 0
@@ -133,25 +125,23 @@ class Shipper:
         """Points the receiver refused of a batch it took. Raises DeliveryError if it took none."""
         if not response.is_success:
             raise DeliveryError(
-                f"sending to {self._url}: {_refusal(response)}; batches wait in the spool",
-                wait_s=_retry_after_s(response),
+                f"sending to {self._url}: {refusal(response)}; batches wait in the spool",
+                wait_s=retry_after_s(response),
             )
-        answer = ExportMetricsServiceResponse()
-        try:
-            answer.ParseFromString(response.content)
-        except DecodeError as error:
+        partial = partial_success(response)
+        if partial is None:
             raise DeliveryError(
                 f"sending to {self._url}: answered, but not as an OTLP receiver does; "
                 "check destination.url"
-            ) from error
-        points = answer.partial_success.rejected_data_points
+            )
+        points = partial.rejected_data_points
         if points and not self._rejected_points:
             event(
                 logging.WARNING,
                 "points rejected, further ones are only counted",
                 points=points,
                 destination=self._destination.name,
-                answer=answer.partial_success.error_message[:200],
+                answer=partial.error_message[:200],
             )
         self._rejected_points += points
         return points
@@ -165,7 +155,7 @@ class Shipper:
             sequence=batch.sequence,
             destination=self._destination.name,
             status=response.status_code,
-            answer=response.text[:200],
+            answer=said(response),
         )
 
     def _failed(self, error: DeliveryError | SpoolError) -> float:
@@ -220,32 +210,3 @@ def _tls(destination: Destination) -> ssl.SSLContext:
             "check ca_file, client_certificate_file and client_key_file"
         ) from error
     return context
-
-
-def _refusal(response: httpx.Response) -> str:
-    """The answer in words, with the next step where there is a usual one."""
-    advice = {
-        401: "; check token_file",
-        403: "; the token lacks the ingest scope",
-        404: "; check destination.url",
-    }
-    if location := response.headers.get("location"):
-        return f"answered {response.status_code}, a redirect to {location}; set destination.url so"
-    return f"answered {response.status_code} {response.reason_phrase}" + advice.get(
-        response.status_code, ""
-    )
-
-
-def _retry_after_s(response: httpx.Response) -> float | None:
-    """Seconds the receiver asks us to wait, given as seconds or as a date, bounded to an hour."""
-    text = response.headers.get("retry-after", "").strip()
-    if not text:
-        return None
-    try:
-        if text.isdecimal():
-            wait_s = float(text)
-        else:
-            wait_s = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
-    except (TypeError, ValueError):  # neither form, or a date without a zone
-        return None
-    return min(max(wait_s, 0.0), _LONGEST_RETRY_AFTER_S)

@@ -301,6 +301,17 @@ def test_a_refused_token_that_did_not_change_is_said(
     assert len(receiver.bodies) == 1
 
 
+def test_the_receivers_own_words_are_passed_on(
+    receiver: Receiver, spool: Spool, shipper_to: Ship
+) -> None:
+    status = b"\x08\x10\x12\x14send an ingest token"  # google.rpc.Status(code=16, message=...)
+    receiver.answers = [Answer(401, status, {"Content-Type": "application/x-protobuf"})]
+    _fill(spool, 1)
+    failure = shipper_to(receiver.url).ship_once().failure
+    assert failure is not None
+    assert "answered 401 send an ingest token; check token_file" in failure
+
+
 def test_a_missing_token_file_keeps_the_batch(
     receiver: Receiver, spool: Spool, shipper_to: Ship, tmp_path: Path
 ) -> None:
