@@ -49,6 +49,15 @@ class Series:
     bound: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Series that differ in nothing but the bound; of what is no bucket, one without a bound."""
+
+    key: str
+    labels: Labels
+    series: dict[float | None, Series]
+
+
 class Page:
     """What was known on a page. Values stand as they were written, NaN and infinities included."""
 
@@ -94,13 +103,14 @@ class PageReader:
     def __init__(self, names: Mapping[str, str]) -> None:
         self._names = names
         self._texts: dict[str, Series] = {}
-        self._series: dict[tuple[str, Labels, float | None], Series] = {}
+        self._shapes: dict[str, Family] = {}
+        self._families: dict[tuple[str, Labels], Family] = {}
 
     def read(self, text: bytes) -> Page:
         """One page. Whatever cannot be read is left out and counted; nothing is raised."""
         if len(self._texts) > MAX_SERIES:
-            self._texts.clear()
-            self._series.clear()
+            for learnt in (self._texts, self._shapes, self._families):
+                learnt.clear()
         lines = text.decode("utf-8", "replace").split("\n")
         problems: Counter[str] = Counter()
         if lines.pop().strip():
@@ -114,6 +124,8 @@ class PageReader:
             text, _, number = line.rpartition(" ")
             series = texts.get(text)
             if series is None:
+                if not line or line[0] == "#":
+                    continue
                 sample = self._parse(line, problems)
                 if sample is None:
                     continue
@@ -129,8 +141,9 @@ class PageReader:
 
     def _parse(self, line: str, problems: Counter[str]) -> tuple[Series, str] | None:
         """Series and value of a line not seen before; None where it is of no known name."""
-        if not line or line[0] == "#":
-            return None
+        shape = _shape(line)
+        if shape and shape[0] in self._shapes:
+            return self._bucket(line, *shape)
         head, brace, body = line.partition("{")
         words = head.split(None, 1)
         key = self._names.get(words[0]) if words else None
@@ -145,19 +158,31 @@ class PageReader:
         if number is None:
             problems[NOT_A_NUMBER] += 1
             return None
-        return self._known(line[: len(line) - len(rest)].rstrip(), key, pairs), number
+        text = line[: len(line) - len(rest)].rstrip()
+        if text in self._texts:
+            return self._texts[text], number
+        bound = None
+        if key.endswith("_bucket"):
+            bound = _bound(dict(pairs).get("le"))
+            pairs = [pair for pair in pairs if pair[0] != "le"]
+        labels = tuple(sorted(pairs))
+        family = self._families.setdefault((key, labels), Family(key, labels, {}))
+        if shape and key.endswith("_bucket"):
+            self._shapes[shape[0]] = family
+        return self._learn(text, family, bound), number
 
-    def _known(self, text: str, key: str, pairs: Pairs) -> Series:
-        known = self._texts.get(text)
-        if known is None:
-            bound = None
-            if key.endswith("_bucket"):
-                bound = _bound(dict(pairs).get("le"))
-                pairs = [pair for pair in pairs if pair[0] != "le"]
-            identity = (key, tuple(sorted(pairs)), bound)
-            known = self._series.setdefault(identity, Series(*identity))
-            self._texts[text] = known
-        return known
+    def _bucket(self, line: str, shape: str, bound: str, rest: str) -> tuple[Series, str]:
+        """The series and value of another bucket of a histogram that is known but for its bound."""
+        series = self._learn(line[: len(line) - len(rest)], self._shapes[shape], _bound(bound))
+        return series, _number(rest) or ""
+
+    def _learn(self, text: str, family: Family, bound: float | None) -> Series:
+        """The series of a text not seen before; labels in another order are the same series."""
+        series = family.series.get(bound)
+        if series is None:
+            series = family.series[bound] = Series(family.key, family.labels, bound)
+        self._texts[text] = series
+        return series
 
 
 def flat_page(values: Mapping[str, float]) -> Page:
@@ -183,6 +208,20 @@ def _split(body: str) -> tuple[Pairs, str] | None:
             return None
         pairs.append((name, value))
     return pairs, rest
+
+
+def _shape(line: str) -> tuple[str, str, str] | None:
+    """A bucket's line without its bound, the bound, and what follows the labels.
+
+    None where there is no plain `le`: nothing may be escaped, and no exemplar may follow.
+    """
+    at = line.find('le="')
+    if at < 1 or line[at - 1] not in "{," or "\\" in line or "#" in line:
+        return None
+    end, brace = line.find('"', at + 4), line.rfind("}")
+    if line.count('"', 0, at) % 2 or not at < end < brace:
+        return None
+    return line[:at] + line[end:brace], line[at + 4 : end], line[brace + 1 :]
 
 
 @lru_cache(maxsize=1024)
@@ -214,6 +253,7 @@ def _unescaped(escape: re.Match[str]) -> str:
 
 
 def _bound(text: str | None) -> float | None:
+    """The bound as a number; None, by which the bucket is left out, where it is none."""
     try:
         bound = float(text or "")
     except ValueError:
