@@ -62,7 +62,7 @@ def same(one: float, other: float) -> bool:
 
 
 @given(st.lists(SAMPLE, max_size=8))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_page_reads_as_prometheus_client_reads_it(samples: list) -> None:
     text = "".join(line_of(*sample) + "\n" for sample in samples)
     expected = oracle(text)
@@ -79,14 +79,14 @@ def test_any_page_reads_as_prometheus_client_reads_it(samples: list) -> None:
 
 
 @given(st.sampled_from(SOURCES), st.binary(max_size=300))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_no_bytes_raise_anything_but_our_error(source: str, text: bytes) -> None:
     with contextlib.suppress(AgentError):
         read_page(source if source != "nvml" else "auto", text)
 
 
 @given(st.sampled_from(DAMAGED), st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_a_damaged_page_raises_nothing_but_our_error(page: str, data: st.DataObject) -> None:
     text = bytearray((PAGES / page).read_bytes())
     for _ in range(data.draw(st.integers(1, 8))):
