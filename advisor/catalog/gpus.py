@@ -18,7 +18,8 @@ PCIE_BYTES_PER_S = {3: 16e9, 4: 32e9, 5: 64e9, 6: 128e9}
 class GpuType:
     """A GPU part. Bytes, bytes/s, FLOP/s dense by precision word, watts.
 
-    `nvlink_bytes_per_s` is one direction; `nvlink_domain` counts the GPUs that reach one another over NVLink, 1 where there is none.
+    `nvlink_bytes_per_s` is one direction; `nvlink_domain` counts the GPUs that reach one another
+    over NVLink, 1 where there is none.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Fits the model to published rows, judges it on architectures left out, and writes data/fit.json."""
+"""Fits the model to published rows, judges it on architectures left out, writes data/fit.json."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import tomllib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from sklearn.linear_model import HuberRegressor
 
 from advisor.catalog.gpus import kind
 from advisor.performance.fit import PowerLaw, group_of
-from advisor.performance.hierarchy import Key, fit_levels, nearest, steps_of
+from advisor.performance.hierarchy import Key, Levels, Steps, fit_levels, steps_of
 from advisor.performance.measurements import Row, read
 from advisor.performance.memory import fits
 from advisor.performance.power import Activity, activity, watts
@@ -29,12 +29,11 @@ _HERE = Path(__file__).parent / "data"
 _OVERFULL = 1.3
 """A row whose sequences exceed the modelled cache by this factor did not run them at once."""
 
-Levels = Mapping[Key, Constants]
 PowerLaws = Mapping[str, PowerLaw]
 
 
 def usable(rows: Sequence[Row]) -> list[Row]:
-    """Rows that say how many sequences ran: neither queued most of the time nor beyond their memory."""
+    """Rows that say how many sequences ran: not mostly queued, not beyond their memory."""
     found = []
     for row in rows:
         decode_s = row.tpot_s * (row.load.output_tokens - 1.0)
@@ -52,9 +51,8 @@ def held_out() -> frozenset[str]:
 
 
 def _activity(row: Row, levels: Levels) -> Activity:
-    constants = nearest(levels, group_of(row.configuration))
-    running = row.decoding if row.ttft_s is None else row.load.concurrency
-    return activity(row.configuration, settle(row.configuration, row.load, constants, running))
+    constants = levels.of(group_of(row.configuration))
+    return activity(row.configuration, settle(row.configuration, row.load, constants, row.running))
 
 
 def power_laws(rows: Sequence[Row], levels: Levels) -> dict[str, PowerLaw]:
@@ -76,19 +74,48 @@ def _law(rows: Sequence[Row], levels: Levels) -> PowerLaw:
     return PowerLaw(float(model.intercept_), memory, compute, batch)
 
 
-def judge(rows: Sequence[Row], levels: Levels, laws: PowerLaws) -> list[Judged]:
+def first_tokens(rows: Sequence[Row], levels: Levels) -> dict[str, float]:
+    """Median of measured over modelled time to first token by engine: bursts, tokenizing, HTTP."""
+    ratios: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        if row.ttft_s is None:
+            continue
+        constants = levels.of(group_of(row.configuration))
+        modelled_s = settle(row.configuration, row.load, constants, row.running).ttft_s
+        for name in (row.configuration.engine, "all"):
+            ratios[name].append(row.ttft_s / modelled_s)
+    return {name: float(np.median(found)) for name, found in ratios.items()}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Everything that one set of rows teaches."""
+
+    levels: Levels
+    laws: PowerLaws
+    first_token: Mapping[str, float]
+
+
+def train(rows: Sequence[Row], steps: Steps) -> Trained:
+    """Constants from times per token, then watts and first tokens beside them."""
+    levels = fit_levels(steps)
+    return Trained(levels, power_laws(rows, levels), first_tokens(rows, levels))
+
+
+def judge(rows: Sequence[Row], trained: Trained) -> list[Judged]:
     """Rows beside what these constants say of them."""
     found = []
+    levels, laws = trained.levels, trained.laws
     for row in rows:
         c = row.configuration
-        constants = nearest(levels, group_of(c))
-        steady = settle(c, row.load, constants, row.load.concurrency)
+        constants = levels.of(group_of(c))
+        steady = settle(c, row.load, constants, row.running)
         law = laws.get(c.gpu.generation, laws["all"])
         drawn = watts(c, activity(c, steady), law) if row.power_w is not None else None
         predicted = {
             "output_tokens_per_s": steady.output_tokens_per_s,
             "tpot_s": steady.tpot_s,
-            "ttft_s": steady.ttft_s,
+            "ttft_s": steady.ttft_s * trained.first_token.get(c.engine, trained.first_token["all"]),
             "power_w": drawn,
         }
         found.append(Judged(row, predicted))
@@ -101,10 +128,9 @@ def left_out(rows: Sequence[Row]) -> list[Judged]:
     families = np.array([row.family for row in rows])
     found: list[Judged] = []
     for family in sorted(set(families)):
-        levels = fit_levels(rows, steps, np.flatnonzero(families != family))
         others = [row for row in rows if row.family != family]
-        laws = power_laws(others, levels)
-        found += judge([row for row in rows if row.family == family], levels, laws)
+        trained = train(others, steps.take(np.flatnonzero(families != family)))
+        found += judge([row for row in rows if row.family == family], trained)
     return found
 
 
@@ -126,7 +152,7 @@ def _groups(rows: Sequence[Row], levels: Levels, judged: Sequence[Judged]) -> di
         errors_of[group_of(item.row.configuration)].append(item)
     return {
         "|".join(key): {
-            "constants": _rounded(levels[key]),
+            "constants": _rounded(levels.constants[key]),
             "rows": len(found),
             "architectures": sorted({row.family for row in found}),
             "batches": [
@@ -145,9 +171,8 @@ def _rounded(values: Constants | PowerLaw) -> dict[str, float]:
 
 def document(rows: Sequence[Row], *, date: str) -> dict[str, Any]:
     """The fit as JSON: constants, the rows they come from and the errors they left."""
-    steps = steps_of(rows)
-    levels = fit_levels(rows, steps, np.arange(len(rows)))
-    laws = power_laws(rows, levels)
+    trained = train(rows, steps_of(rows))
+    levels = trained.levels
     judged = left_out(rows)
     return {
         "date": date,
@@ -155,10 +180,16 @@ def document(rows: Sequence[Row], *, date: str) -> dict[str, Any]:
         "sources": sorted({row.source for row in rows}),
         "architectures": sorted({row.family for row in rows}),
         "sweeps": sorted({row.sweep for row in rows}),
-        "default": _rounded(levels[()]),
-        "engines": {"|".join(k): _rounded(v) for k, v in sorted(levels.items()) if len(k) == 2},
+        "default": _rounded(levels.constants[()]),
+        "engines": {
+            "|".join(key): _rounded(found)
+            for key, found in sorted(levels.constants.items())
+            if len(key) == 2
+        },
+        "offsets": {word: _plain(by) for word, by in sorted(levels.offsets.items())},
         "groups": _groups(rows, levels, judged),
-        "power": {name: _rounded(law) for name, law in sorted(laws.items())},
+        "first_token": _plain(dict(sorted(trained.first_token.items()))),
+        "power": {name: _rounded(law) for name, law in sorted(trained.laws.items())},
         "power_measured": sorted(
             {
                 f"{kind(row.configuration.gpu)}|{row.configuration.engine}"
@@ -171,14 +202,14 @@ def document(rows: Sequence[Row], *, date: str) -> dict[str, Any]:
             for regime, quantities in regimes(judged).items()
         },
         "errors": {
-            "fitted": errors(judge(rows, levels, laws)),
+            "fitted": errors(judge(rows, trained)),
             "architecture_left_out": errors(judged),
         },
     }
 
 
-def _plain(residual: dict[str, float]) -> dict[str, float]:
-    return {name: round(value, 4) for name, value in residual.items()}
+def _plain(values: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in values.items()}
 
 
 def main(folder: str) -> None:

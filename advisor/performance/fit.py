@@ -1,21 +1,23 @@
-"""The fitted constants, with the rows behind them and the errors they left: read from data/fit.json."""
+"""The fitted constants with the rows behind them and the errors they left, from data/fit.json."""
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from advisor.catalog.gpus import kind
+from advisor.catalog.precisions import BYTES
 from advisor.performance.configuration import Configuration
 from advisor.performance.step import Constants
 
 _OLD_VLLM = (0, 12)
-"""vLLM before this release is fitted apart: on Blackwell the same sweep took twice as long with 0.11."""
+"""vLLM before this release is fitted apart: with 0.11 Blackwell took half as long again."""
 
 
 def engine_word(c: Configuration) -> str:
@@ -25,17 +27,41 @@ def engine_word(c: Configuration) -> str:
     return "vllm-0.11" if c.engine == "vllm" and dotted and numbers < _OLD_VLLM else c.engine
 
 
+def precision_word(c: Configuration) -> str:
+    """Weight precision, told apart for mixtures: their kernels gain less from narrow weights."""
+    return f"{c.weights}-moe" if c.architecture.experts else c.weights
+
+
+def precision_regime(one: Configuration, other: Configuration) -> str:
+    """The regime of error of a step between two precisions, whichever way it goes."""
+    lighter, heavier = sorted((one, other), key=lambda c: BYTES[c.weights])
+    return f"precision {precision_word(heavier)} {precision_word(lighter)}"
+
+
 def group_of(c: Configuration) -> tuple[str, str, str]:
-    """GPU generation, engine and weight precision: what shares one set of constants."""
-    return c.gpu.generation, engine_word(c), c.weights
+    """GPU generation, engine and precision class: what shares one set of constants."""
+    return c.gpu.generation, engine_word(c), precision_word(c)
+
+
+HIGHEST = Constants(1.0, 1.0, 1.0, 0.95, 1e-3, 1e-3, 1e-3, 2e-2, 1e-4)
+"""No efficiency above one, no overhead beyond reason."""
+
+
+def shifted(base: Constants, offset: Mapping[str, float]) -> Constants:
+    """Constants moved by natural logarithms, kept under their bounds."""
+    moved = {
+        name: min(getattr(base, name) * math.exp(by), getattr(HIGHEST, name))
+        for name, by in offset.items()
+    }
+    return replace(base, **moved)
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Constants of one group, the rows and architectures that decided them and the batches they span.
+    """Constants of one group, the rows and architectures behind them, the batches they span.
 
-    `batches` are decoding sequences a GPU; `left_out_error` the mean absolute log error of times per
-    token over architectures left out of the fit, None where the group has but one row.
+    `batches` are decoding sequences a GPU; `left_out_error` is the mean absolute log error of times
+    per token with the row's architecture left out of the fit.
     """
 
     constants: Constants
@@ -77,19 +103,22 @@ class Fit:
     sweeps: tuple[str, ...]
     default: Constants
     engines: Mapping[str, Constants]
+    offsets: Mapping[str, Mapping[str, float]]
     groups: Mapping[str, Group]
+    first_token: Mapping[str, float]
     power: Mapping[str, PowerLaw]
     power_measured: tuple[str, ...]
     residuals: Mapping[str, Mapping[str, Residual]]
     errors: Mapping[str, Any] = field(default_factory=dict)
 
     def constants(self, c: Configuration) -> Constants:
-        """Those of the group, else of its GPU generation and engine, else of everything."""
-        generation, engine, weights = group_of(c)
-        group = self.groups.get(f"{generation}|{engine}|{weights}")
+        """Those of the group, else of its engine or of everything, moved by the precision."""
+        generation, engine, precision = group_of(c)
+        group = self.groups.get(f"{generation}|{engine}|{precision}")
         if group is not None:
             return group.constants
-        return self.engines.get(f"{generation}|{engine}", self.default)
+        base = self.engines.get(f"{generation}|{engine}", self.default)
+        return shifted(base, self.offsets.get(precision, {}))
 
     def covers(self, c: Configuration, decoding_per_gpu: float) -> bool:
         """Whether the group has rows and this batch lies within theirs."""
@@ -98,6 +127,10 @@ class Fit:
             return False
         low, high = group.batches
         return low <= decoding_per_gpu <= high
+
+    def first_token_factor(self, c: Configuration) -> float:
+        """How much longer first tokens take than prefill and its queue explain, by engine."""
+        return self.first_token.get(c.engine, self.first_token["all"])
 
     def power_law(self, c: Configuration) -> PowerLaw:
         """The law of the generation, else the one over all measured watts."""
@@ -116,7 +149,9 @@ def parse(document: Mapping[str, Any]) -> Fit:
         sweeps=tuple(document["sweeps"]),
         default=Constants(**document["default"]),
         engines={key: Constants(**value) for key, value in document["engines"].items()},
+        offsets=document["offsets"],
         groups={key: _group(value) for key, value in document["groups"].items()},
+        first_token=document["first_token"],
         power={key: PowerLaw(**value) for key, value in document["power"].items()},
         power_measured=tuple(document["power_measured"]),
         residuals={

@@ -11,19 +11,21 @@ from advisor.performance.steady import sequence_limit, token_limit
 from advisor.performance.work import always_bytes, cache_bytes, cache_shards, expert_gpus
 
 RUNTIME_BYTES = 2e9
-"""CUDA context, graphs and workspaces of one GPU; AIConfigurator's 3.5 GB is called safe, not typical."""
+"""CUDA context, graphs and workspaces of one GPU; AIConfigurator takes a safe 3.5 GB."""
 COLLECTIVE_BYTES = 0.4e9
 """Buffers of collectives where a group has more than one GPU (AIConfigurator: 342-392 MB)."""
 ACTIVATION_COPIES = 12.0
-"""Live activations of a step in multiples of tokens x hidden x 2 bytes (AIConfigurator: 8 to 20)."""
+"""Live activations in multiples of tokens x hidden x 2 bytes (AIConfigurator: 8 to 20)."""
+_RESERVES_ANSWERS = ("trtllm",)
+"""Engines that admit a request only with room for its whole answer: GUARANTEED_NO_EVICT."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryFit:
-    """Bytes are of one GPU but `kv_bytes_per_token`, which is the whole model's at the load's context.
+    """Bytes are of one GPU, but `kv_bytes_per_token` of the whole model at the load's context.
 
-    `max_concurrency` is what the cache holds over all data-parallel ranks, the sequence limit aside;
-    `used_bytes` is in use at the load's concurrency.
+    `max_concurrency` is what the cache holds over all ranks, the sequence limit aside; `used_bytes`
+    is in use at the load's concurrency.
     """
 
     fits: bool
@@ -55,13 +57,15 @@ def reserved_bytes(c: Configuration) -> float:
 def fits(c: Configuration, load: Load) -> MemoryFit:
     """Whether weights and one whole sequence fit, and how many sequences of mean length do.
 
-    A running sequence holds its prompt and, on average, half of its answer.
+    A running sequence holds its prompt and, on average, half of its answer; where the scheduler
+    reserves room for whole answers, all of it.
     """
     weights, reserved = weights_bytes(c), reserved_bytes(c)
     usable = c.gpu.memory_bytes * c.memory_utilization
     left = max(0.0, usable - weights - reserved)
     shards = cache_shards(c) * c.pipeline_parallel
-    mean_length = max(1.0, load.input_tokens + load.output_tokens / 2.0)
+    answered = 1.0 if c.engine in _RESERVES_ANSWERS else 0.5
+    mean_length = max(1.0, load.input_tokens + load.output_tokens * answered)
     mean = cache_bytes(c.architecture, c.kv, mean_length) / shards
     longest = cache_bytes(c.architecture, c.kv, load.input_tokens + load.output_tokens) / shards
     most = left / mean * c.data_parallel

@@ -1,4 +1,4 @@
-"""Watts of a GPU from what a settled instance keeps busy; a law fitted to measured watts, not to TDP alone."""
+"""Watts of a GPU from what a settled instance keeps busy: a law fitted to measured watts."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from advisor.performance.steady import Steady
 from advisor.performance.work import Batch, step_work
 
 _LEAST, _MOST = 0.15, 1.0
-"""Share of TDP that serving draws: between an idle context and the limit (facts of docs/model.md)."""
+"""Share of TDP that serving draws: between an idle context and the limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """Shares of time at peak rate: memory reads and arithmetic; `batch` is log2 of sequences a GPU."""
+    """Shares of time at peak rate, memory and arithmetic; `batch` is log2 of sequences a GPU."""
 
     memory: float
     compute: float

@@ -1,4 +1,4 @@
-"""What a configuration will deliver, cold from the fit or as a ratio on what was measured, with intervals."""
+"""What a configuration will deliver, cold or as a ratio on what was measured, with intervals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from advisor.performance.configuration import Configuration, Load, Observed
 from advisor.performance.effect import Evidence, Interval, Performance
-from advisor.performance.fit import Fit
+from advisor.performance.fit import Fit, precision_regime
 from advisor.performance.memory import MemoryFit, fits
 from advisor.performance.power import activity, watts
 from advisor.performance.steady import Steady, sequence_limit, settle
@@ -30,6 +30,7 @@ class Point:
     memory: MemoryFit
     limit: float
     running: float
+    waiting: float
     ttft_s: float
     power_w: float
     inside: bool
@@ -53,7 +54,8 @@ def point(c: Configuration, load: Load, fit: Fit) -> Point:
         memory=memory,
         limit=limit,
         running=running,
-        ttft_s=steady.ttft_s + waiting / requests_per_s,
+        waiting=waiting,
+        ttft_s=steady.ttft_s * fit.first_token_factor(c) + waiting / requests_per_s,
         power_w=watts(c, activity(c, steady), fit.power_law(c)),
         inside=fit.covers(c, per_gpu),
         bottleneck=_bottleneck(c, steady, fit, waiting=waiting, memory=memory),
@@ -63,7 +65,7 @@ def point(c: Configuration, load: Load, fit: Fit) -> Point:
 def _bottleneck(
     c: Configuration, steady: Steady, fit: Fit, *, waiting: float, memory: MemoryFit
 ) -> str:
-    """What holds the instance: a limit with requests waiting, else the longest part of its steps."""
+    """What holds the instance: a limit with requests waiting, else its steps' longest part."""
     if waiting > 0:
         return "kv_capacity" if memory.max_concurrency < sequence_limit(c) else "queue"
     constants = fit.constants(c)
@@ -91,8 +93,8 @@ def predict(
 ) -> Performance:
     """Cold: from the fitted constants alone, with the intervals of architectures left out.
 
-    Whole-instance tokens/s; a configuration that does not fit has `fits` false and figures that only
-    say what it would do with more memory.
+    Whole-instance tokens/s. A configuration that does not fit has `fits` false, and its figures
+    only say what it would do with more memory.
     """
     at = point(configuration, load, fit)
     evidence = Evidence.INTERPOLATED if at.inside else Evidence.EXTRAPOLATED
@@ -112,7 +114,7 @@ def predict(
     )
 
 
-def change(
+def change(  # noqa: PLR0917 - before, after and what was measured: read in this order
     now: Configuration,
     now_load: Load,
     proposed: Configuration,
@@ -122,12 +124,12 @@ def change(
     *,
     usd_per_gpu_hour: float | None = None,
 ) -> Performance:
-    """The proposed configuration: the model's ratio of both times what was measured of the present one.
+    """The proposed configuration: the model's ratio of both times what was measured.
 
     A quantity that was not measured is predicted cold, with cold intervals, and a note says so.
     """
     before, after = point(now, now_load, fit), point(proposed, proposed_load, fit)
-    regimes = levers(now, proposed, before.running, after.running)
+    regimes = levers(before, after, fit)
     measured: Mapping[str, float | None] = {
         "output_tokens_per_s": observed.output_tokens_per_s,
         "tpot_s": observed.tpot_s,
@@ -137,9 +139,11 @@ def change(
     old, new = _expected(before), _expected(after)
     expected, spreads, notes = {}, {}, []
     for name, value in measured.items():
-        if value is None:
+        queued = name == "ttft_s" and (before.waiting > 0 or after.waiting > 0)
+        if value is None or queued:
             expected[name], spreads[name] = new[name], _spread(fit, ("cold",), name)
-            notes.append(f"{name} was not measured: predicted cold")
+            why = "waits in a queue now or then" if queued else "was not measured"
+            notes.append(f"{name} {why}: predicted cold")
             continue
         expected[name] = value * new[name] / old[name]
         spreads[name] = _spread(fit, regimes, name)
@@ -159,16 +163,16 @@ def change(
     )
 
 
-def levers(
-    now: Configuration, proposed: Configuration, running: float, proposed_running: float
-) -> tuple[str, ...]:
+def levers(before: Point, after: Point, fit: Fit) -> tuple[str, ...]:
     """The regimes of error that a change touches: precision, parallelism, batch."""
+    now, proposed = before.configuration, after.configuration
     found = []
     if (now.weights, now.kv) != (proposed.weights, proposed.kv):
-        found.append("precision")
+        regime = precision_regime(now, proposed)
+        found.append(regime if regime in fit.residuals else "precision")
     if _layout(now) != _layout(proposed):
         found.append("parallel")
-    ratio = (proposed_running / proposed.gpus) / (running / now.gpus)
+    ratio = (after.running / proposed.gpus) / (before.running / now.gpus)
     far = max(ratio, 1.0 / ratio)
     if far > 1.05 or not found:
         found.append("batch_near" if far <= _NEAR else "batch_far")

@@ -1,25 +1,28 @@
-"""How wrong the model was of architectures it had not seen: cold, and as ratios by what was changed."""
+"""How wrong the model was of architectures it had not seen: cold, and by what was changed."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
 from advisor.catalog.gpus import kind
-from advisor.performance.fit import Residual, engine_word
+from advisor.catalog.precisions import BYTES
+from advisor.performance.fit import Residual, engine_word, precision_regime
 from advisor.performance.measurements import Row
 
 Quantities = Mapping[str, float | None]
 _SAME_LENGTH = 1.3
-"""Answers of one task differ a little between models and runs; beyond this factor rows are not paired."""
+"""Answers of one task differ a little between runs; beyond this factor rows make no pair."""
 _NEAR = 2.05
-_LEAST_PAIRS = 12
-"""Fewer pairs than this give no quantiles of their own."""
+_LEAST_PAIRS, _LEAST_FAMILIES = 12, 2
+"""Fewer pairs or architectures than this give no quantiles of their own."""
+_FEW_FAMILIES = 5
+"""Fewer architectures do not show which way errors lean: the wider side serves for both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ def regimes(judged: Sequence[Judged]) -> dict[str, dict[str, Residual]]:
     for regime, pairs in _pairs(judged).items():
         errors = [(first.row.family, _difference(first, second)) for first, second in pairs]
         found[regime] = _quantiles(errors)
-    return found
+    return {regime: quantities for regime, quantities in found.items() if quantities}
 
 
 def _difference(first: Judged, second: Judged) -> dict[str, float]:
@@ -72,7 +75,7 @@ def _quantiles(errors: Iterable[tuple[str, Mapping[str, float]]]) -> dict[str, R
     return {
         name: _weighted(families)
         for name, families in values.items()
-        if sum(map(len, families.values())) >= _LEAST_PAIRS
+        if sum(map(len, families.values())) >= _LEAST_PAIRS and len(families) >= _LEAST_FAMILIES
     }
 
 
@@ -84,8 +87,11 @@ def _weighted(families: Mapping[str, Sequence[float]]) -> Residual:
     )
     order = np.argsort(value)
     share = (np.cumsum(weight[order]) - weight[order] / 2.0) / weight.sum()
-    low, high = np.interp([0.05, 0.95], share, value[order])
-    return Residual(float(low), float(high), len(value), len(families))
+    low, high = map(float, np.interp([0.05, 0.95], share, value[order]))
+    if len(families) < _FEW_FAMILIES:
+        high = max(-low, high)
+        low = -high
+    return Residual(low, high, len(value), len(families))
 
 
 def _pairs(judged: Sequence[Judged]) -> dict[str, list[tuple[Judged, Judged]]]:
@@ -100,6 +106,9 @@ def _pairs(judged: Sequence[Judged]) -> dict[str, list[tuple[Judged, Judged]]]:
         if first.row.configuration.weights != second.row.configuration.weights:
             one, other = sorted((first, second), key=_heavier)
             found["precision"].append((one, other))
+            found[precision_regime(one.row.configuration, other.row.configuration)].append(
+                (one, other)
+            )
     for first, second in _alike(judged, _but_layout):
         if _layout(first.row) != _layout(second.row):
             one, other = sorted((first, second), key=lambda item: item.row.configuration.gpus)
@@ -107,10 +116,12 @@ def _pairs(judged: Sequence[Judged]) -> dict[str, list[tuple[Judged, Judged]]]:
     return found
 
 
-def _alike(judged: Sequence[Judged], key: object) -> Iterator[tuple[Judged, Judged]]:
+def _alike(
+    judged: Sequence[Judged], key: Callable[[Row], object]
+) -> Iterator[tuple[Judged, Judged]]:
     groups: dict[object, list[Judged]] = defaultdict(list)
     for item in judged:
-        groups[key(item.row)].append(item)  # type: ignore[operator]  # a function of a row
+        groups[key(item.row)].append(item)
     for members in groups.values():
         for first, second in combinations(members, 2):
             lengths = first.row.load.output_tokens / second.row.load.output_tokens
@@ -125,7 +136,7 @@ def _shared(row: Row) -> tuple[object, ...]:
 
 def _layout(row: Row) -> tuple[int, ...]:
     c = row.configuration
-    return c.gpus, c.tensor_parallel, c.data_parallel, c.expert_parallel
+    return c.gpus, c.tensor_parallel, c.pipeline_parallel, c.data_parallel, c.expert_parallel
 
 
 def _but_batch(row: Row) -> object:
@@ -134,13 +145,14 @@ def _but_batch(row: Row) -> object:
 
 
 def _but_precision(row: Row) -> object:
-    return *_shared(row), *_layout(row), _concurrency(row)
+    return *_shared(row), *_layout(row), _concurrency(row), row.configuration.engine_version
 
 
 def _but_layout(row: Row) -> object:
     """At the same requests a GPU, where advice on parallelism compares."""
     c = row.configuration
-    return *_shared(row), c.weights, round(math.log2(row.load.concurrency / c.gpus), 1)
+    per_gpu = row.load.concurrency if row.saturated else row.load.concurrency / c.gpus
+    return *_shared(row), c.weights, c.engine_version, round(math.log2(per_gpu), 1)
 
 
 def _concurrency(row: Row) -> int:
@@ -148,6 +160,4 @@ def _concurrency(row: Row) -> int:
 
 
 def _heavier(item: Judged) -> float:
-    from advisor.catalog.precisions import BYTES
-
     return -BYTES[item.row.configuration.weights]

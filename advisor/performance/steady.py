@@ -1,4 +1,4 @@
-"""The steady state of continuous batching: which steps an instance alternates between, and how often."""
+"""The steady state of continuous batching: which steps alternate, how often, how long."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from advisor.performance.work import Batch, step_work
 _ROUNDS = 4
 """Rounds until the shares of prefill and decode agree; the map contracts, four leave under 1 %."""
 _BUSIEST_PREFILL = 0.9
-"""Prefill is never taken busier than this in its queueing wait: beyond it a closed loop throttles itself."""
+"""Prefill waits as if never busier than this: beyond it a closed loop throttles itself."""
 
 _GIB = 2.0**30
 _DEFAULT_SEQUENCES = {"vllm": 256, "sglang": 4096, "trtllm": 2048}
@@ -22,10 +22,10 @@ _LARGE_TOKENS = {"vllm": 8192}
 
 
 def sequence_limit(c: Configuration) -> float:
-    """Most sequences the engine runs at once over all data-parallel ranks; its own default where unset.
+    """Most sequences the engine runs over all data-parallel ranks; its default where unset.
 
-    Defaults: vLLM 256, 1024 on parts of 70 GB and more but A100; trtllm-serve 2048; SGLang derives its
-    own from memory, so that only memory limits it here (facts of engine versions in docs/model.md).
+    Defaults: vLLM 256, 1024 on parts of 70 GB and more but A100; trtllm-serve 2048; SGLang
+    derives its own from memory, so that memory alone limits it here.
     """
     if c.max_sequences is not None:
         return float(c.max_sequences * c.data_parallel)
@@ -45,7 +45,7 @@ def token_limit(c: Configuration) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """A rank alternates plain steps and, a `share` of the time, steps that also carry a prompt chunk."""
+    """Plain steps and, a `share` of the time, steps that also carry a prompt chunk."""
 
     plain: Batch
     mixed: Batch
@@ -54,7 +54,7 @@ class Mix:
 
 
 def mix(c: Configuration, load: Load, decoding: float) -> Mix:
-    """Steps of a rank with `decoding` sequences: by Little's law each finished one brings a prompt."""
+    """Steps of a rank with `decoding` sequences: each finished one brings a prompt (Little)."""
     prompt = max(1.0, load.input_tokens * (1.0 - load.prefix_hit_ratio))
     context = load.input_tokens + load.output_tokens / 2.0
     others = max(0.0, 1.0 - 1.0 / max(load.concurrency, 1.0))
@@ -68,7 +68,7 @@ def mix(c: Configuration, load: Load, decoding: float) -> Mix:
 
 @dataclass(frozen=True, slots=True)
 class Steady:
-    """What a settled instance does. Times in seconds; `decoding` sequences a rank, one pipeline stage."""
+    """What a settled instance does; `decoding` sequences a rank and pipeline stage."""
 
     tpot_s: float
     ttft_s: float
@@ -80,7 +80,7 @@ class Steady:
 def settle(c: Configuration, load: Load, k: Constants, running: float) -> Steady:
     """The closed loop with `running` sequences in the engine: times and tokens/s that agree.
 
-    A pipeline of p stages runs p micro-batches, so that a token passes all layers with 1/p of the batch.
+    A pipeline of p stages runs p micro-batches: a token passes all layers with 1/p of the batch.
     """
     rank = max(running, 1.0) / (c.data_parallel * c.pipeline_parallel)
     decoding = rank
@@ -97,7 +97,7 @@ def settle(c: Configuration, load: Load, k: Constants, running: float) -> Steady
 
 
 def _first_token(steps: Mix, plain_s: float, mixed_s: float) -> float:
-    """Half a step to wait, the prompt's own steps, and the queue before them (Pollaczek-Khinchine)."""
+    """Half a step's wait, the prompt's own steps, the queue before them (Pollaczek-Khinchine)."""
     service_s = steps.chunks * mixed_s
     busy = min(steps.share, _BUSIEST_PREFILL)
     return plain_s / 2.0 + service_s + service_s * busy / (2.0 * (1.0 - busy))

@@ -9,7 +9,7 @@ from advisor.performance.work import Work
 
 @dataclass(frozen=True, slots=True)
 class Constants:
-    """What a GPU generation, an engine and a precision make of the peak rates. Seconds and ratios."""
+    """What a GPU generation, an engine and a precision make of peak rates: ratios, seconds."""
 
     memory_efficiency: float
     expert_efficiency: float
@@ -23,9 +23,7 @@ class Constants:
 
 
 LINK_EFFICIENCY = 0.7
-"""Share of a link's rate that large messages reach; too little in the data to fit (NCCL tests: 0.6-0.8)."""
-_SHARPNESS = 4.0
-"""How sharply a kernel turns from memory to arithmetic: the p of the p-norm of both times."""
+"""Share of a link's rate that large messages reach: assumed, the rows say too little of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +49,9 @@ class Step:
 
 
 def _longer(memory_s: float, compute_s: float) -> float:
-    """The longer of two overlapping times, rounded where they are near."""
-    return (memory_s**_SHARPNESS + compute_s**_SHARPNESS) ** (1.0 / _SHARPNESS)
+    """Two times that partly overlap: near the longer, rounded where both matter."""
+    longer: float = (memory_s * memory_s + compute_s * compute_s) ** 0.5
+    return longer
 
 
 def step_time(work: Work, k: Constants) -> Step:

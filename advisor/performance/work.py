@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from advisor.catalog import parameters
@@ -16,11 +17,13 @@ ACTIVATION_BYTES = 2.0
 """Bytes of an activation on a link: 16 bits."""
 NETWORK_BYTES_PER_S = 50e9
 """One direction a GPU beyond its NVLink domain: 400 Gb/s InfiniBand."""
+PCIE_SHARE = 0.5
+"""Share of its PCIe rate a GPU keeps when all of a group talk through host bridges at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a step holds, per data-parallel rank: sequences that decode, prompt tokens, mean lengths."""
+    """What a step holds a data-parallel rank: decoding sequences, prompt tokens, lengths."""
 
     sequences: float
     context: float
@@ -68,7 +71,7 @@ def cache_bytes(a: Architecture, kv: str, context: float) -> float:
 
 
 def cache_shards(c: Configuration) -> int:
-    """Over how many tensor-parallel ranks the cache is split: latent caches are kept whole on each."""
+    """Over how many tensor ranks the cache is split: latent caches are kept whole on each."""
     a = c.architecture
     return 1 if a.mla_kv_rank else min(c.tensor_parallel, a.kv_heads)
 
@@ -89,16 +92,17 @@ def expert_gpus(c: Configuration) -> int:
 
 
 def _link(gpu: GpuType, gpus: int) -> tuple[float, float]:
-    """Bytes/s one way between this many GPUs, and how much slower a message starts than on NVLink."""
+    """Bytes/s one way between this many GPUs, and hops: a tree's depth, longer off NVLink."""
+    depth = math.log2(gpus)
     if gpu.nvlink_bytes_per_s and gpus <= gpu.nvlink_domain:
-        return gpu.nvlink_bytes_per_s, 1.0
+        return gpu.nvlink_bytes_per_s, depth
     if gpus <= max(8, gpu.nvlink_domain):
-        return gpu.pcie_bytes_per_s, 3.0
-    return NETWORK_BYTES_PER_S, 5.0
+        return gpu.pcie_bytes_per_s * PCIE_SHARE, 3.0 * depth
+    return NETWORK_BYTES_PER_S, 5.0 * depth
 
 
 def _communication(c: Configuration, tokens: float) -> tuple[float, float]:
-    """Seconds on the link and collectives of a step: all-reduce in a tensor group, else exchange."""
+    """Seconds on the link and hops of a step: all-reduce in a tensor group, else exchange."""
     a = c.architecture
     message = tokens * a.hidden * ACTIVATION_BYTES
     seconds, count = 0.0, 0.0
@@ -118,12 +122,12 @@ def _communication(c: Configuration, tokens: float) -> tuple[float, float]:
 
 
 def _paired(a: Architecture) -> bool:
-    """Whether a layer mixes and feeds forward, as usual; hybrids list these as layers of their own."""
+    """Whether each layer mixes and feeds forward; hybrids count these as layers of their own."""
     return a.dense_ffn_layers + a.moe_layers >= a.layers
 
 
 def _attention_flops(a: Architecture, batch: Batch) -> float:
-    """FLOPs of scores and values over all layers: decode reads its context, a prompt half of its own."""
+    """FLOPs of scores and values: decode reads its context, a prompt half of its own."""
     width = a.heads * (2 * a.mla_kv_rank + a.mla_rope_dim if a.mla_kv_rank else 2 * a.head_dim)
     prompt_width = a.heads * (
         a.mla_nope_dim + a.mla_rope_dim + a.mla_v_dim if a.mla_kv_rank else 2 * a.head_dim
@@ -137,7 +141,7 @@ def _attention_flops(a: Architecture, batch: Batch) -> float:
 
 
 def step_work(c: Configuration, batch: Batch) -> Work:
-    """The work of one step of `batch` on each GPU of a data-parallel rank, all pipeline stages summed."""
+    """One step of `batch` on each GPU of a data-parallel rank, pipeline stages summed."""
     a, gpu = c.architecture, c.gpu
     tokens = batch.sequences + batch.prompt_tokens
     everyone = tokens * c.data_parallel if a.experts else tokens
