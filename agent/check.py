@@ -223,7 +223,7 @@ def _value(reading: Reading) -> str:
     value, unit = reading.value, SIGNALS[reading.signal].unit
     if isinstance(value, Histogram):
         return f"({value.count:.0f} observed)"
-    return f"{value:.4g} {unit}" if unit != "1" else f"{value:.2f}"
+    return f"{value:,.6g} {unit}" if unit != "1" else f"{value:.2f}"
 
 
 def _dcgm(settings: Settings, probe: Probe) -> Iterator[Line]:
@@ -250,15 +250,14 @@ def _csv_line(signal: str) -> str:
 
 def _engines(settings: Settings, probe: Probe) -> Iterator[Line]:
     host_id = settings.agent.host_id or socket.gethostname()
-    around = probe.around()
     for engine in settings.engine:
-        yield from _engine(engine, host_id, around, probe)
+        yield from _engine(engine, host_id, probe)
     if settings.engine:
         return
     found = False
     for url in USUAL_ENGINES:
         try:
-            discover(Engine(url=url), host_id, around, probe.get)
+            discover(Engine(url=url), host_id, probe.around, probe.get)
         except AgentError:
             continue
         found = True
@@ -269,9 +268,9 @@ def _engines(settings: Settings, probe: Probe) -> Iterator[Line]:
         yield Line("missing", f"none set and none at {usual}", "add [[engine]] with its url")
 
 
-def _engine(engine: Engine, host_id: str, around: Surroundings, probe: Probe) -> Iterator[Line]:
+def _engine(engine: Engine, host_id: str, probe: Probe) -> Iterator[Line]:
     try:
-        found = discover(engine, host_id, around, probe.get)
+        found = discover(engine, host_id, probe.around, probe.get)
         (observation,) = EngineCollector(
             found.instance_id,
             found.table,

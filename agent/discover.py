@@ -94,14 +94,17 @@ def instance_id(engine: Engine, host_id: str) -> str:
     return engine.name or f"{host_id}:{port}"
 
 
-def discover(engine: Engine, host_id: str, around: Surroundings, get: Get) -> Discovered:
-    """What serves at the engine's address.
+def discover(
+    engine: Engine, host_id: str, look_around: Callable[[], Surroundings], get: Get
+) -> Discovered:
+    """What serves at the engine's address; the surroundings are looked at once it has answered.
 
     Raises:
         NoData: nobody answers there, or a program that is not known.
     """
     table, metrics_url = _find_table(engine, get)
     said = _endpoints(engine, table, get)
+    around = look_around()
     pid, command = _command(engine, around.processes)
     configured = {**_configured(engine), **_gpu_ids(engine, around)}
     info = describe((CONFIGURED, configured), (ENGINE, said), (ARGV, _model(command)))

@@ -37,7 +37,7 @@ def found(
             raise NoData(f"reading {url}: HTTP 404")
         return pages[path]
 
-    return discover(engine, "host-1", around or Surroundings(), get)
+    return discover(engine, "host-1", lambda: around or Surroundings(), get)
 
 
 def fields(discovered: Discovered) -> dict[str, tuple[str, str]]:
@@ -266,7 +266,7 @@ def test_an_address_elsewhere_is_no_process_of_this_node(tmp_path: Path) -> None
 
     engine = Engine(url="http://10.0.0.9:8000", kind="vllm")
     around = Surroundings(processes=Processes(proc.root))
-    assert "parallel.tensor" not in fields(discover(engine, "host-1", around, get))
+    assert "parallel.tensor" not in fields(discover(engine, "host-1", lambda: around, get))
 
 
 def test_a_process_of_this_machine_is_found_by_its_port() -> None:
