@@ -13,6 +13,7 @@ from advisor.catalog.gpus import find_gpu
 from advisor.catalog.prices import PRICES, Price
 from advisor.economics.cost import cost_lines
 from advisor.economics.grid import gpu_grid
+from advisor.economics.lookup import Lookup
 from advisor.performance.fit import Fit, load
 from advisor.score.attainable import Attainable, attainable
 from advisor.score.cards import scorecards
@@ -61,7 +62,7 @@ def assess(fleet: Fleet, settings: AssessSettings, *, now: datetime) -> Assessme
         scorecards=scorecards(fleet, each, best, now),
         diagnoses=diagnoses,
         measured=tuple(one.measured for one in each),
-        curves=tuple(response_curve(fleet.instance_hours, one) for one in fleet.instances),
+        curves=tuple(response_curve(one.rows, one.instance) for one in each),
         costs=cost_lines(fleet, grid, reachable),
         recommendations=advice.recommendations,
         not_fired=advice.not_fired,
@@ -75,16 +76,23 @@ def _diagnoses(
     fleet: Fleet, each: Sequence[Situation], best: Mapping[str, Attainable | None]
 ) -> tuple[Diagnosis, ...]:
     found = {}
-    for one in each:
-        reached = best[one.instance.id]
-        found[one.instance.id] = diagnose(one, reached.bottleneck if reached else None)
-    nodes = []
-    for node in fleet.nodes:
-        gpus = [gpu.id for gpu in fleet.gpus if gpu.host_id == node.id]
-        parts = [
-            (float(len(i.gpu_ids)), found[i.id]) for i in fleet.instances if i.host_id == node.id
-        ]
-        nodes.append(diagnose_node(node.id, health(fleet.gpu_hours, gpus), parts))
+    for situation in each:
+        reached = best[situation.instance.id]
+        word = reached.bottleneck if reached else None
+        found[situation.instance.id] = diagnose(situation, word)
+    gpus: dict[str, list[str]] = {}
+    parts: dict[str, list[tuple[float, Diagnosis]]] = {}
+    for gpu in fleet.gpus:
+        gpus.setdefault(gpu.host_id, []).append(gpu.id)
+    for one in fleet.instances:
+        parts.setdefault(one.host_id, []).append((float(len(one.gpu_ids)), found[one.id]))
+    lookup = Lookup(fleet.gpu_hours.gpu_id)
+    nodes = [
+        diagnose_node(
+            node.id, health(fleet.gpu_hours, gpus.get(node.id, ()), lookup), parts.get(node.id, ())
+        )
+        for node in fleet.nodes
+    ]
     return (*nodes, *found.values())
 
 

@@ -60,9 +60,9 @@ def instance_totals(
 ) -> Totals:
     """Sums of one instance over the fleet's range, all configurations it ran with."""
     hours = fleet.instance_hours
-    rows = np.flatnonzero(hours.instance_id == instance.id)
+    rows = grid.instances.rows(instance.id)
     held_s, paid = allocated_gpu_seconds(grid, instance, hours, rows)
-    busy = busy_ratio(hours)[rows]
+    busy = busy_ratio(hours, rows)
     tokens = hours.columns["output_tokens"][rows]
     observed_s = hours.columns["observed_s"][rows]
     energy = hours.columns["gpu_energy_j"][rows]

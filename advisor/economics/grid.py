@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from advisor.catalog.gpus import GpuType
 from advisor.catalog.prices import Price, price
+from advisor.economics.lookup import Lookup
 from advisor.summary import Fleet, Floats, Instance, InstanceHours
 
 
@@ -23,6 +24,7 @@ class GpuGrid:
 
     gpu_index: Mapping[str, int]
     hour_index: Mapping[np.datetime64, int]
+    instances: Lookup
     host_id: NDArray[np.str_]
     total_s: Floats
     allocated_s: Floats
@@ -40,12 +42,12 @@ class GpuGrid:
         )
 
 
-def busy_ratio(hours: InstanceHours) -> Floats:
-    """Share of each row's time with requests running, shape (n,); NaN where unobserved."""
-    seconds = np.nansum(hours.load_time_s, axis=1)
-    busy = np.nansum(hours.load_time_s[:, 1:], axis=1)
+def busy_ratio(hours: InstanceHours, rows: NDArray[np.intp]) -> Floats:
+    """Share of each row's time with requests running, shape (rows,); NaN where unobserved."""
+    load_s = hours.load_time_s[rows]
+    seconds, busy = np.nansum(load_s, axis=1), np.nansum(load_s[:, 1:], axis=1)
     ratio = np.divide(busy, seconds, out=np.full(seconds.shape, np.nan), where=seconds > 0)
-    silent = np.isnan(ratio) & (hours.columns["running_time_s"] == 0)
+    silent = np.isnan(ratio) & (hours.columns["running_time_s"][rows] == 0)
     return np.where(silent, 0.0, ratio)
 
 
@@ -58,11 +60,13 @@ def gpu_grid(fleet: Fleet, types: Mapping[str, GpuType | None], prices: Sequence
     every_hour = np.unique(np.concatenate([fleet.instance_hours.hour, fleet.gpu_hours.hour]))
     hour_index = {hour: i for i, hour in enumerate(every_hour)}
     observed, energy = _gpu_telemetry(fleet, gpu_index, hour_index)
-    claimed, longest, active = _claims(fleet, gpu_index, hour_index)
+    instances = Lookup(fleet.instance_hours.instance_id)
+    claimed, longest, active = _claims(fleet, instances, gpu_index, hour_index)
     usd, labels = _prices(gpu_index, every_hour, types, prices)
     return GpuGrid(
         gpu_index=gpu_index,
         hour_index=hour_index,
+        instances=instances,
         host_id=np.array(list(hosts.values()), dtype=np.str_),
         total_s=np.fmax(observed, longest),
         allocated_s=claimed,
@@ -89,20 +93,23 @@ def _gpu_telemetry(
 
 
 def _claims(
-    fleet: Fleet, gpu_index: Mapping[str, int], hour_index: Mapping[np.datetime64, int]
+    fleet: Fleet,
+    instances: Lookup,
+    gpu_index: Mapping[str, int],
+    hour_index: Mapping[np.datetime64, int],
 ) -> tuple[Floats, Floats, Floats]:
     shape = (len(gpu_index), len(hour_index))
     claimed, longest, active = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     hours = fleet.instance_hours
     at = np.array([hour_index[h] for h in hours.hour], dtype=np.intp)
     seconds = np.nan_to_num(hours.columns["observed_s"])
-    busy_s = seconds * np.nan_to_num(busy_ratio(hours))
     for instance in fleet.instances:
-        mine = hours.instance_id == instance.id
+        mine = instances.rows(instance.id)
+        busy_s = seconds[mine] * np.nan_to_num(busy_ratio(hours, mine))
         for gpu in instance.gpu_ids:
             row = gpu_index[gpu]
             np.add.at(claimed[row], at[mine], seconds[mine])
-            np.add.at(active[row], at[mine], busy_s[mine])
+            np.add.at(active[row], at[mine], busy_s)
             together = np.zeros(shape[1])
             np.add.at(together, at[mine], seconds[mine])
             longest[row] = np.maximum(longest[row], together)

@@ -24,14 +24,16 @@ def scorecards(
     now: datetime,
 ) -> tuple[Scorecard, ...]:
     """Scorecards of the fleet, then nodes, deployments and instances."""
+    peers = _peers(situations)
     each = {
         one.instance.id: (
             float(max(len(one.instance.gpu_ids), 1)),
-            _instance_card(one, best.get(one.instance.id), _peers(one, situations), now),
+            _instance_card(one, best.get(one.instance.id), peers[_team(one)], now),
         )
         for one in situations
     }
-    nodes = [_node_card(fleet, node.id, each) for node in fleet.nodes]
+    hosts = _hosts(fleet, each)
+    nodes = [_node_card(node.id, hosts.get(node.id, [])) for node in fleet.nodes]
     deployments = [_deployment_card(d, each) for d in fleet.deployments]
     cards = [card for card in (*nodes, *deployments) if card is not None]
     counts = Counter(gpu.host_id for gpu in fleet.gpus)
@@ -47,24 +49,38 @@ def _instance_card(
     return scorecard("instance", situation.instance.id, indicators(view))
 
 
-def _peers(situation: Situation, situations: Sequence[Situation]) -> tuple[Situation, ...]:
-    """The instances of the same deployment, this one among them."""
-    if situation.deployment is None:
-        return (situation,)
-    return tuple(s for s in situations if s.deployment == situation.deployment)
+def _team(situation: Situation) -> str:
+    """The deployment of an instance; one without is alone."""
+    deployment = situation.deployment
+    return situation.instance.id if deployment is None else f"deployment {deployment.name}"
 
 
-def _node_card(
-    fleet: Fleet, host_id: str, each: Mapping[str, tuple[float, Scorecard]]
-) -> Scorecard | None:
-    """A node by its instances and, where GPUs hold no instance, by what those cost for nothing."""
-    members = [each[i.id] for i in fleet.instances if i.host_id == host_id and i.id in each]
-    held = {gpu for i in fleet.instances for gpu in i.gpu_ids}
-    free = sum(gpu.host_id == host_id and gpu.id not in held for gpu in fleet.gpus)
-    if free:
+def _peers(situations: Sequence[Situation]) -> dict[str, tuple[Situation, ...]]:
+    """The instances of each deployment."""
+    found: dict[str, list[Situation]] = {}
+    for one in situations:
+        found.setdefault(_team(one), []).append(one)
+    return {team: tuple(members) for team, members in found.items()}
+
+
+def _hosts(
+    fleet: Fleet, each: Mapping[str, tuple[float, Scorecard]]
+) -> dict[str, list[tuple[float, Scorecard]]]:
+    """The members of each node: its instances, and what GPUs without one cost for nothing."""
+    found: dict[str, list[tuple[float, Scorecard]]] = {}
+    for instance in fleet.instances:
+        if instance.id in each:
+            found.setdefault(instance.host_id, []).append(each[instance.id])
+    held = {gpu for instance in fleet.instances for gpu in instance.gpu_ids}
+    for host, free in Counter(g.host_id for g in fleet.gpus if g.id not in held).items():
         reason = f"{free} GPUs hold no serving process"
         idle = (IDLE.of(1.0, reason), IDLE_COST.of(1.0, reason))
-        members.append((float(free), scorecard("node", f"{host_id}, unallocated", idle)))
+        card = scorecard("node", f"{host}, unallocated", idle)
+        found.setdefault(host, []).append((float(free), card))
+    return found
+
+
+def _node_card(host_id: str, members: Sequence[tuple[float, Scorecard]]) -> Scorecard | None:
     return combine("node", host_id, members) if members else None
 
 

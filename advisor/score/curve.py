@@ -6,16 +6,15 @@ import numpy as np
 
 from advisor.assessment import CurvePoint, ResponseCurve
 from advisor.score.histogram import mean, pool
-from advisor.score.measure import Rows, highest, rows_of
-from advisor.summary import RUNNING_BINS, Floats, HourHistogram, Instance, InstanceHours
+from advisor.score.measure import Rows, highest
+from advisor.summary import RUNNING_BINS, Floats, HourHistogram, Instance
 
 LEAST_SECONDS = 60.0
 """A bin with less time behind it says nothing: one window's worth."""
 
 
-def response_curve(hours: InstanceHours, instance: Instance) -> ResponseCurve:
+def response_curve(rows: Rows, instance: Instance) -> ResponseCurve:
     """The curve of the live configuration, one point a power-of-two bin with time in it."""
-    rows = rows_of(hours, instance)
     gpus = highest(rows.column("gpu_count"))
     points = (_point(rows, at, gpus) for at in range(1, len(RUNNING_BINS)))
     return ResponseCurve(

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from advisor.assessment import CostLine
 from advisor.catalog.gpus import GpuType
 from advisor.catalog.prices import Price, price
+from advisor.economics.lookup import Lookup
 from advisor.score.health import health
-from advisor.score.measure import measure, workload
+from advisor.score.measure import measure, rows_of, workload
 from advisor.score.objective import Objective, objective_of
 from advisor.score.situation import (
     Situation,
@@ -18,7 +19,7 @@ from advisor.score.situation import (
     drivers_of,
     gpu_type_of,
 )
-from advisor.summary import Deployment, Fleet, Instance
+from advisor.summary import Deployment, Fleet, Gpu, Instance
 
 
 def situations(
@@ -29,11 +30,15 @@ def situations(
     costs: Mapping[str, CostLine],
 ) -> tuple[Situation, ...]:
     """One situation an instance, in the order of the fleet; `costs` are lines by instance id."""
+    lookups = (Lookup(fleet.instance_hours.instance_id), Lookup(fleet.gpu_hours.gpu_id))
+    gpus = {gpu.id: gpu for gpu in fleet.gpus}
     owners = {i: d for d in fleet.deployments for i in d.instance_ids}
     return tuple(
         _situation(
             fleet,
             one,
+            lookups=lookups,
+            gpus=gpus,
             deployment=owners.get(one.id),
             gpu=gpu_type_of(one, types),
             prices=prices,
@@ -48,6 +53,8 @@ def _situation(
     fleet: Fleet,
     instance: Instance,
     *,
+    lookups: tuple[Lookup, Lookup],
+    gpus: Mapping[str, Gpu],
     deployment: Deployment | None,
     gpu: GpuType | None,
     prices: Sequence[Price],
@@ -58,7 +65,8 @@ def _situation(
     configuration, unknown = configuration_of(instance, gpu, architecture)
     objective = objective_of(deployment, profiles)
     paid = price(gpu.id, fleet.end, prices) if gpu else None
-    measured = measure(fleet.instance_hours, instance, objective, cost)
+    rows = rows_of(fleet.instance_hours, instance, lookups[0])
+    measured = measure(rows, instance, objective, cost)
     return Situation(
         instance=instance,
         deployment=deployment,
@@ -66,13 +74,14 @@ def _situation(
         architecture=architecture,
         configuration=configuration,
         unknown=unknown,
+        rows=rows,
         measured=measured,
-        workload=workload(fleet.instance_hours, instance),
+        workload=workload(rows),
         objective=objective,
-        health=health(fleet.gpu_hours, instance.gpu_ids),
+        health=health(fleet.gpu_hours, instance.gpu_ids, lookups[1]),
         cost=cost,
         usd_per_gpu_hour=paid.usd_per_gpu_hour if paid else None,
         price_label=paid.label if paid else None,
-        drivers=drivers_of(instance, {gpu.id: gpu for gpu in fleet.gpus}),
+        drivers=drivers_of(instance, gpus),
         coverage=coverage_of(instance, measured.observed_s, fleet.start, fleet.end),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from advisor.economics.lookup import Lookup
 from advisor.score.measure import highest, ratio, total
 from advisor.summary import Floats, GpuHours
 
@@ -34,9 +35,9 @@ class Health:
     power_limit_w: float | None
 
 
-def health(hours: GpuHours, gpu_ids: Collection[str]) -> Health:
+def health(hours: GpuHours, gpu_ids: Collection[str], lookup: Lookup | None = None) -> Health:
     """The state of these GPUs together."""
-    mine = np.isin(hours.gpu_id, list(gpu_ids))
+    mine = (lookup or Lookup(hours.gpu_id)).rows(*gpu_ids)
     columns = {name: values[mine] for name, values in hours.columns.items()}
     power_s, activity_s = columns["power_observed_s"], columns["activity_observed_s"]
     return Health(

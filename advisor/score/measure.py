@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from advisor.assessment import CostLine, Measured
 from advisor.economics.grid import busy_ratio
+from advisor.economics.lookup import Lookup
 from advisor.score.histogram import mean, pool, quantile, share_within
 from advisor.score.objective import Objective
 from advisor.summary import Floats, HourHistogram, Instance, InstanceHours
@@ -67,11 +68,11 @@ class Rows:
         return total(self.column("observed_s") * self.busy)
 
 
-def rows_of(hours: InstanceHours, instance: Instance) -> Rows:
+def rows_of(hours: InstanceHours, instance: Instance, lookup: Lookup | None = None) -> Rows:
     """The instance's rows under its live configuration digest."""
-    mine = (hours.instance_id == instance.id) & (hours.config_digest == instance.config_digest)
-    index = np.flatnonzero(mine)
-    return Rows(hours, index, busy_ratio(hours)[index])
+    every = (lookup or Lookup(hours.instance_id)).rows(instance.id)
+    index = every[hours.config_digest[every] == instance.config_digest]
+    return Rows(hours, index, busy_ratio(hours, index))
 
 
 def total(values: Floats) -> float | None:
@@ -92,10 +93,9 @@ def ratio(part: float | None, whole: float | None) -> float | None:
 
 
 def measure(
-    hours: InstanceHours, instance: Instance, objective: Objective, cost: CostLine | None
+    rows: Rows, instance: Instance, objective: Objective, cost: CostLine | None
 ) -> Measured:
     """Figures of an instance; rates in dollars and joules come from its cost line."""
-    rows = rows_of(hours, instance)
     observed_s, busy_s = rows.observed_s, rows.busy_s
     requests = rows.total("requests")
     running = rows.total("running_time_s")
@@ -129,9 +129,8 @@ def measure(
     )
 
 
-def workload(hours: InstanceHours, instance: Instance) -> Workload:
+def workload(rows: Rows) -> Workload:
     """What was asked of an instance over its rows."""
-    rows = rows_of(hours, instance)
     observed = rows.column("observed_s")
     busy_s = observed * rows.busy
     saturated = _saturated_seconds(rows)

@@ -11,7 +11,7 @@ from advisor.catalog.gpus import GpuType
 from advisor.catalog.models import Architecture, find_model
 from advisor.performance.configuration import Configuration, Load, Observed
 from advisor.score.health import Health
-from advisor.score.measure import Workload
+from advisor.score.measure import Rows, Workload
 from advisor.score.objective import Objective
 from advisor.summary import Deployment, Gpu, Instance
 
@@ -29,6 +29,7 @@ class Situation:
     architecture: Architecture | None
     configuration: Configuration | None
     unknown: tuple[str, ...]
+    rows: Rows
     measured: Measured
     workload: Workload
     objective: Objective

@@ -9,9 +9,13 @@ from hypothesis import strategies as st
 
 from advisor.score.curve import response_curve
 from advisor.score.histogram import pool, quantile, share_within
-from advisor.score.measure import measure, workload
+from advisor.score.measure import measure, rows_of, workload
 from advisor.score.objective import PROFILES, objective_of
 from advisor.summary import Deployment, HourHistogram
+
+
+def rows(fleet):
+    return rows_of(fleet.instance_hours, fleet.instances[0])
 
 
 def histogram(bounds, counts) -> HourHistogram:
@@ -50,7 +54,7 @@ def test_hours_are_pooled_by_their_counts():
 def test_measured_figures_are_those_the_instance_was_built_with(fleet_builder):
     one = fleet_builder.Serving("a", "h", tokens_per_s=500.0, running=20.0, power_w=400.0)
     fleet = fleet_builder.build([one])
-    measured = measure(fleet.instance_hours, fleet.instances[0], PROFILES["balanced"], None)
+    measured = measure(rows(fleet), fleet.instances[0], PROFILES["balanced"], None)
     assert measured.output_tokens_per_s == pytest.approx(500.0)
     assert measured.running_mean_busy == pytest.approx(20.0)
     assert measured.power_w == pytest.approx(400.0)
@@ -62,7 +66,7 @@ def test_measured_figures_are_those_the_instance_was_built_with(fleet_builder):
 def test_idle_hours_lower_the_rate_but_not_the_busy_rate(fleet_builder):
     one = fleet_builder.Serving("a", "h", tokens_per_s=500.0, busy_hours=tuple(range(84)))
     fleet = fleet_builder.build([one])
-    measured = measure(fleet.instance_hours, fleet.instances[0], PROFILES["balanced"], None)
+    measured = measure(rows(fleet), fleet.instances[0], PROFILES["balanced"], None)
     assert measured.busy_ratio == pytest.approx(0.5)
     assert measured.output_tokens_per_s == pytest.approx(250.0)
     assert measured.busy_output_tokens_per_s == pytest.approx(500.0)
@@ -72,7 +76,7 @@ def test_idle_hours_lower_the_rate_but_not_the_busy_rate(fleet_builder):
 def test_rows_of_an_older_configuration_do_not_count(fleet_builder):
     fleet = fleet_builder.build([fleet_builder.Serving("a", "h")])
     fleet.instance_hours.config_digest[:100] = "older"
-    assert workload(fleet.instance_hours, fleet.instances[0]).hours == 68
+    assert workload(rows(fleet)).hours == 68
 
 
 def test_what_was_not_observed_is_absent(fleet_builder):
@@ -80,7 +84,7 @@ def test_what_was_not_observed_is_absent(fleet_builder):
         fleet_builder.build([fleet_builder.Serving("a", "h")]),
         instance=["waiting_time_s", "gpu_energy_j"],
     )
-    measured = measure(fleet.instance_hours, fleet.instances[0], PROFILES["balanced"], None)
+    measured = measure(rows(fleet), fleet.instances[0], PROFILES["balanced"], None)
     assert measured.waiting_mean is None
     assert measured.power_w is None
 
@@ -88,7 +92,7 @@ def test_what_was_not_observed_is_absent(fleet_builder):
 def test_the_response_curve_shows_the_load_that_was_there(fleet_builder):
     one = fleet_builder.Serving("a", "h", gpus=2, tokens_per_s=500.0, running=20.0, power_w=400.0)
     fleet = fleet_builder.build([one])
-    curve = response_curve(fleet.instance_hours, fleet.instances[0])
+    curve = response_curve(rows(fleet), fleet.instances[0])
     (point,) = curve.points
     assert point.running == pytest.approx(20.0)
     assert point.output_tokens_per_s == pytest.approx(500.0)
