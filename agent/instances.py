@@ -19,7 +19,7 @@ LOOK_AGAIN_S = 300.0
 
 
 class InstanceCollector:
-    """One configured engine; what it is, is found out at first and after each silence or restart."""
+    """One configured engine; what it is, is found out first and after each silence or restart."""
 
     def __init__(
         self,
