@@ -8,7 +8,7 @@ from functools import partial
 from agent.collector import DcgmCollector, NvmlCollector
 from agent.fetch import HttpFetch
 from agent.instances import InstanceCollector, look_around
-from agent.nvml import NvmlGpus
+from agent.nvml_watch import WatchedGpus
 from agent.process import ProcessCollector
 from agent.service import Group
 from agent.settings import Settings
@@ -25,7 +25,7 @@ def groups(settings: Settings, *, host_id: str, agent_id: str) -> tuple[Group, .
 def _groups(settings: Settings, host_id: str, agent_id: str) -> Iterator[Group]:
     gpu, dcgm = settings.gpu, settings.dcgm
     if gpu.nvml:
-        yield Group("nvml", gpu.interval_s, (NvmlCollector(NvmlGpus()),))
+        yield Group("nvml", gpu.interval_s, (NvmlCollector(WatchedGpus()),))
     if dcgm.url:
         fetch = HttpFetch(dcgm.url, timeout_s=dcgm.timeout_s)
         yield Group("dcgm", dcgm.interval_s, (DcgmCollector(fetch),))
