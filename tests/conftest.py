@@ -6,12 +6,13 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pytest
 
-from advisor.assess import AssessSettings, assess
-from advisor.assessment import Assessment
-from advisor.summary import Fleet
+if TYPE_CHECKING:
+    from advisor.assessment import Assessment
+    from advisor.summary import Fleet
 
 FLEETS = Path(__file__).parent / "fleets"
 
@@ -52,4 +53,6 @@ def story_fleet(fleet_builder: ModuleType) -> Fleet:
 @pytest.fixture(scope="session")
 def story_assessment(story_fleet: Fleet) -> Assessment:
     """What is said of the five nodes at the end of their week."""
+    from advisor.assess import AssessSettings, assess
+
     return assess(story_fleet, AssessSettings(), now=story_fleet.end)

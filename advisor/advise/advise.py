@@ -109,7 +109,7 @@ def case_of(
     if isinstance(found, Dropped):
         tried = "; ".join(f"{c.title}: {c.reason}" for c in found.considered)
         return dropped(f"{found.reason} ({tried})" if tried else found.reason)
-    priced = price(rule, situation, found, subject.facts)
+    priced = price(rule, situation, found, subject.facts, bench.fit)
     if priced is None:
         return dropped("what it is worth cannot be said without a price and a measured load")
     if priced.gain_low <= bench.minimum_gain:

@@ -21,7 +21,7 @@ from advisor.score.attainable import (
     tpot_p95,
     what_if,
 )
-from advisor.score.situation import SATURATED_RATIO, Situation
+from advisor.score.situation import Situation
 
 _SAME = 1.02
 """A larger batch must deliver this much more to be preferred to a smaller one."""
@@ -29,7 +29,7 @@ _SAME = 1.02
 
 @dataclass(frozen=True)
 class Candidate:
-    """A configuration kept, with its performance; None where there is nothing to predict.
+    """A configuration kept, with its performance; None where it is not what decides.
 
     `same_load` is with today's requests in flight, `same_demand` with today's tokens/s.
     """
@@ -112,12 +112,7 @@ def _larger_batch(
         Considered(f"a limit of {c.max_sequences}", _not_chosen(c, proposed)) for c in rest
     ]
     return Candidate(
-        str(limit),
-        str(proposed.max_sequences),
-        proposed,
-        performance,
-        performance,
-        tuple(considered),
+        str(limit), str(proposed.max_sequences), proposed, performance, None, tuple(considered)
     )
 
 
@@ -201,15 +196,12 @@ def _carries(
 def _leaner(
     situation: Situation, proposed: Configuration, now: str, then: str, fit: Fit
 ) -> Candidate | Dropped:
-    """Another precision, under today's requests in flight and under today's tokens/s."""
+    """Another precision, with today's requests in flight."""
     performance = what_if(situation, proposed, fit)
-    demand = situation.measured.busy_output_tokens_per_s
-    if performance is None or demand is None:
+    if performance is None:
         return Dropped("the load or what it delivers is unknown")
     if not performance.fits:
         return Dropped("weights and cache do not fit the memory")
     if not keeps_objective(situation, performance):
         return Dropped("TPOT p95 would leave the limit")
-    saturated = (situation.measured.saturated_ratio or 0.0) >= SATURATED_RATIO
-    matched = None if saturated else at_demand(situation, proposed, demand, fit)
-    return Candidate(now, then, proposed, performance, matched)
+    return Candidate(now, then, proposed, performance, None)

@@ -62,7 +62,7 @@ def compose(cases: Sequence[Case], now: datetime) -> Recommendation:
         exclusive_group=f"{target}/{_purpose(situation)}",
         why=rule.why.format_map(words),
         diagnosis=first.diagnosis,
-        figures={**_mean_facts(cases), "instances": float(len(cases))},
+        figures=_figures(cases),
         quality_gate=rule.quality_gate.format_map(words) if rule.quality_gate else None,
         steps=rule.steps,
         rollback=rule.rollback,
@@ -105,6 +105,13 @@ def _words(cases: Sequence[Case], nodes: Sequence[str]) -> dict[str, float | str
         "all_gpus": sum(len(case.situation.instance.gpu_ids) for case in cases),
         "plural": "" if found.proposed == "1" else "s",
     }
+
+
+def _figures(cases: Sequence[Case]) -> dict[str, float]:
+    """The facts the rule asked for, and how many hours and instances are behind them."""
+    means = _mean_facts(cases)
+    asked = ("hours", *cases[0].rule.needs)
+    return {name: means[name] for name in asked if name in means} | {"instances": float(len(cases))}
 
 
 def _mean_facts(cases: Sequence[Case]) -> dict[str, float]:

@@ -10,21 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from advisor.advise.candidates import Candidate
-from advisor.advise.intervals import deviation, exactly, moved, over, pooled, quotient
+from advisor.advise.intervals import exactly, moved, over, quotient
 from advisor.advise.recommendation import EffectRow
-from advisor.advise.rules import Record, Rule, holds
-from advisor.performance.effect import Evidence, Interval
+from advisor.advise.record import pooled_rate
+from advisor.advise.rules import Rule
+from advisor.performance.effect import Evidence, Interval, Performance
+from advisor.performance.fit import Fit
+from advisor.score.attainable import at_demand
 from advisor.score.situation import SATURATED_RATIO, Situation
 
 HOURS_PER_MONTH = 730.0
 JOULES_PER_KWH = 3.6e6
-
-ARCHITECTURE_ALLOWANCE = 0.08
-"""Spread of a record for an architecture outside it, divided by the root of how many it holds: the
-medians of FP8 to NVFP4 over models and GPUs run from 1.28 to 1.55 in the silicon sample."""
-LOAD_ALLOWANCE = 0.36
-"""Spread of a record measured at saturation for an instance that is not: the medians of BF16 to FP8
-over prompt and answer lengths run from 1.52 to 2.17 in the TensorRT-LLM overview."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +52,14 @@ class _Worth:
 
 
 def price(
-    rule: Rule, situation: Situation, found: Candidate, facts: Mapping[str, float]
+    rule: Rule, situation: Situation, found: Candidate, facts: Mapping[str, float], fit: Fit
 ) -> Priced | None:
     """The worth of a candidate; None where what it needs was not measured."""
     if rule.propose.release:
         return _released(situation, found)
     if found.same_load is None:
         return _fewer(situation, found)
-    return _faster(rule, situation, found, facts)
+    return _faster(rule, situation, found, facts, fit)
 
 
 def _month_usd(situation: Situation) -> float | None:
@@ -92,14 +88,15 @@ def _busy_energy_share(situation: Situation) -> float:
 
 
 def _faster(
-    rule: Rule, situation: Situation, found: Candidate, facts: Mapping[str, float]
+    rule: Rule, situation: Situation, found: Candidate, facts: Mapping[str, float], fit: Fit
 ) -> Priced | None:
     """A change that delivers more tokens/s with the same requests in flight."""
     observed, performance = situation.observed, found.same_load
     if observed is None or performance is None:
         return None
     model = over(performance.output_tokens_per_s, observed.output_tokens_per_s)
-    rate, sources = _rate(rule, model, facts)
+    rate, sources = pooled_rate(rule, model, facts)
+    slower = model.expected / rate.expected
     saturated = situation.measured.saturated_ratio or 0.0
     at = performance
     tokens = rate
@@ -108,7 +105,7 @@ def _faster(
         share = saturated if rule.lever == "batch" else share
         assumption = "requests that wait today run; arrivals stay as they are"
     else:
-        at = found.same_demand or performance
+        at = _matched(situation, found, observed.output_tokens_per_s * slower, fit) or performance
         tokens = exactly(1.0, Evidence.MEASURED)
         share *= min(facts.get("load_factor", 1.0), 1.0)
         assumption = "arrivals and tokens/s stay; the capacity this demand frees is the gain"
@@ -121,7 +118,6 @@ def _faster(
         share=share,
         energy_share=_busy_energy_share(situation),
     )
-    slower = model.expected / rate.expected
     latency = moved(at.tpot_s, lambda seconds: seconds * slower)
     rows = _rows(situation, worth, latency=latency, ttft=at.ttft_s, power=at.power_w)
     return Priced(
@@ -135,29 +131,13 @@ def _faster(
     )
 
 
-def _rate(
-    rule: Rule, predicted: Interval, facts: Mapping[str, float]
-) -> tuple[Interval, dict[str, str]]:
-    """Tokens/s after over before: the model's ratio, pooled with the rule's published pairs."""
-    record = next((r for r in rule.records if holds(r.when, facts)), None)
-    if record is None:
-        return predicted, {"tokens/s": "performance model, ratio on what was measured"}
-    estimates = [
-        (predicted.expected, deviation(predicted.low, predicted.high)),
-        (record.ratio.expected, _record_deviation(record, facts)),
-    ]
-    note = f"performance model pooled with {record.pairs} measured pairs: {record.source}"
-    return pooled(estimates, predicted.evidence), {"tokens/s": note}
-
-
-def _record_deviation(record: Record, facts: Mapping[str, float]) -> float:
-    """How far the pairs may be from this instance: their own spread, architecture and load."""
-    own = deviation(record.ratio.low, record.ratio.high)
-    architecture = ARCHITECTURE_ALLOWANCE / record.architectures**0.5
-    loaded = facts.get("load_factor", 0.0) >= 0.8
-    load = LOAD_ALLOWANCE if record.load == "saturated" and not loaded else 0.0
-    variance: float = own**2 + architecture**2 + load**2
-    return float(variance**0.5)
+def _matched(
+    situation: Situation, found: Candidate, tokens_per_s: float, fit: Fit
+) -> Performance | None:
+    """The candidate where the model delivers these tokens/s."""
+    if found.configuration is None:
+        return None
+    return at_demand(situation, found.configuration, tokens_per_s, fit)
 
 
 def _fewer(situation: Situation, found: Candidate) -> Priced | None:
