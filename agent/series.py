@@ -17,22 +17,22 @@ ORIGIN_JITTER_S = 1.0
 
 @dataclass(slots=True)
 class Counter:
-    """A counter or a cumulative histogram as last seen, with the Unix time it began at.
+    """A counter or a cumulative histogram as last seen, with the Unix time it began at, if known.
 
     `seconds` grows by the time between two values of one origin, however far apart: a counter loses
     nothing in a gap. `fresh` says that it was seen in the open window.
     """
 
     value: float | Histogram
-    origin_s: float
+    origin_s: float | None
     seen_s: float
     seconds: float = 0.0
     fresh: bool = True
 
     @classmethod
     def first(cls, value: float | Histogram, at_s: float, origin_s: float | None) -> Counter:
-        """A counter seen for the first time; where its origin is unknown, it begins here."""
-        return cls(value, at_s if origin_s is None else min(origin_s, at_s), at_s)
+        """A counter seen for the first time."""
+        return cls(value, None if origin_s is None else min(origin_s, at_s), at_s)
 
     @property
     def amount(self) -> float:
@@ -43,7 +43,8 @@ class Counter:
         """Take the next value. One that went back, or whose origin is younger, began anew."""
         since_s = self.seen_s
         if self._began_anew(value, origin_s):
-            self.origin_s = since_s = self._new_origin(at_s, origin_s)
+            since_s = self._new_origin(at_s, origin_s)
+            self.origin_s = since_s
         self.seconds += max(0.0, at_s - since_s)
         self.value = value
         self.seen_s = at_s
@@ -54,9 +55,14 @@ class Counter:
         return went_back or (origin_s is not None and origin_s > self.seen_s + ORIGIN_JITTER_S)
 
     def _new_origin(self, at_s: float, origin_s: float | None) -> float:
-        if origin_s is None or abs(origin_s - self.origin_s) <= ORIGIN_JITTER_S:
-            return at_s
-        return min(origin_s, at_s)
+        """The origin given; the moment itself where none is, or the one that was is repeated."""
+        known_s = self.origin_s
+        is_repeated = (
+            origin_s is not None
+            and known_s is not None
+            and abs(origin_s - known_s) <= ORIGIN_JITTER_S
+        )
+        return at_s if origin_s is None or is_repeated else min(origin_s, at_s)
 
     def snapshot(self) -> list[Any]:
         """The counter in JSON; of a histogram not seen in this window only the count is kept."""

@@ -35,6 +35,8 @@ OUTPUT_TOKENS = ("joulewise.engine.tokens", (("joulewise.token.type", "output"),
 OWN_ATTRIBUTE = {"gpu": "hw.id", "instance": "joulewise.instance.id"}
 """The attribute that names its subject on every point."""
 KINDS = {signal.name: signal.kind for signal in SIGNALS.values()}
+EVENTS = frozenset({"joulewise.gpu.xid"})
+"""Counters that are not there until something happens: one that appears later began when it did."""
 SHIPPED = frozenset(signal.name for signal in SIGNALS.values() if signal.shipped)
 
 Key = tuple[str, Attributes]
@@ -64,7 +66,10 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One value of a window. `origin_s` is the Unix time a counter began at; None for levels."""
+    """One value of a window.
+
+    `origin_s` is the Unix time a counter began at; None for levels and where it is not known.
+    """
 
     signal: str
     attributes: Attributes
@@ -95,12 +100,16 @@ class Track:
         self._infos: dict[str, Attributes] = {}
         self._observed_s: dict[str, float] = {}
         self._sequences: float | None = None
+        self._origin_s: float | None = None
         self._labels: dict[Attributes, Attributes] = {}
 
     def observe(
         self, at_s: float, readings: Iterable[Reading], origin_s: float | None, max_gap_s: float
     ) -> None:
         """Take one moment's readings; what is not finite or not in the vocabulary is none."""
+        if self._origin_s is None:
+            self._origin_s = at_s
+        is_new = not (self._counters or self._levels)
         if self.curve is not None:
             readings = merge_ranks(readings)
         for reading in readings:
@@ -110,7 +119,9 @@ class Track:
             elif kind is None or not _is_finite(value):
                 continue
             elif kind != "gauge":
-                self._count((reading.signal, reading.attributes), value, at_s, origin_s)
+                happened = reading.signal in EVENTS and not is_new
+                since_s = at_s if happened else origin_s
+                self._count((reading.signal, reading.attributes), value, at_s, since_s)
             elif not isinstance(value, Histogram):
                 self._level((reading.signal, reading.attributes), value, at_s, max_gap_s)
         if self.curve is not None:
@@ -167,49 +178,49 @@ class Track:
         power = next((x for (name, _), x in self._levels.items() if name == "hw.power"), None)
         return power.integral if power is not None and power.last_s == at_s else None
 
-    def close(self, end_s: float, origin_s: float, max_gap_s: float) -> tuple[Point, ...]:
+    def close(self, end_s: float, max_gap_s: float) -> tuple[Point, ...]:
         """The points of what was seen in the window, if anything was. The next window opens."""
         for level in self._levels.values():
             level.hold(end_s, max_gap_s)
         seen = any(x.fresh for x in self._counters.values()) or any(
             x.highest is not None for x in self._levels.values()
         )
-        points = tuple(self._points(origin_s)) if seen else ()
+        points = tuple(self._points()) if seen else ()
         for level in self._levels.values():
             level.open_window()
         for counter in self._counters.values():
             counter.fresh = False
         return points
 
-    def _points(self, origin_s: float) -> Iterator[Point]:
+    def _points(self) -> Iterator[Point]:
         counted = {signal for signal, _ in self._counters}
         for (signal, pairs), counter in self._counters.items():
             if counter.fresh:
                 yield Point(signal, self._label(pairs), counter.value, counter.origin_s)
         for (signal, pairs), level in self._levels.items():
             if level.highest is not None:
-                yield from self._level_points(signal, pairs, level, origin_s, counted)
+                yield from self._level_points(signal, pairs, level, counted)
         for signal, pairs in self._infos.items():
             yield Point(signal, self._label(pairs), 1.0)
-        yield from self._observed_points(origin_s)
+        yield from self._observed_points()
         for signal, lower, value in self.curve.points() if self.curve is not None else ():
             yield Point(
-                signal, self._label((("joulewise.running_bin", str(lower)),)), value, origin_s
+                signal, self._label((("joulewise.running_bin", str(lower)),)), value, self._origin_s
             )
 
     def _level_points(
-        self, signal: str, pairs: Attributes, level: Level, origin_s: float, counted: set[str]
+        self, signal: str, pairs: Attributes, level: Level, counted: set[str]
     ) -> Iterator[Point]:
         if signal in SHIPPED:
             yield Point(signal, self._label(pairs), level.mean())
         integral = INTEGRALS.get(signal)
         if integral is not None and integral not in counted:
             own = (*pairs, ("joulewise.derived", "true")) if integral in DERIVED else pairs
-            yield Point(integral, self._label(own), level.integral, origin_s)
+            yield Point(integral, self._label(own), level.integral, self._origin_s)
         if signal in MAXIMA and level.highest is not None:
             yield Point(MAXIMA[signal], self._label(()), level.highest)
 
-    def _observed_points(self, origin_s: float) -> Iterator[Point]:
+    def _observed_points(self) -> Iterator[Point]:
         seconds: dict[str, float] = {}
         series: Iterable[tuple[Key, Counter | Level]] = chain(
             self._counters.items(), self._levels.items()
@@ -222,7 +233,7 @@ class Track:
                 if found is not None:
                     self._observed_s[group] = max(found, self._observed_s.get(group, 0.0))
                     pairs = (("joulewise.group", group),) if group else ()
-                    yield Point(name, self._label(pairs), self._observed_s[group], origin_s)
+                    yield Point(name, self._label(pairs), self._observed_s[group], self._origin_s)
 
     def _label(self, pairs: Attributes) -> Attributes:
         """The attributes with the subject's own, in canonical order."""
@@ -238,6 +249,7 @@ class Track:
         return {
             "subject": [self.subject.kind, self.subject.id],
             "source": self.source,
+            "origin_s": self._origin_s,
             "counters": [[*key, counter.snapshot()] for key, counter in self._counters.items()],
             "levels": [[*key, level.snapshot()] for key, level in self._levels.items()],
             "infos": self._infos,
@@ -255,6 +267,7 @@ class Track:
             track._levels[signal, _pairs(pairs)] = Level.restore(level)
         for signal, pairs in fields["infos"].items():
             track._describe(Reading(signal, _pairs(pairs), 1.0))
+        track._origin_s = fields["origin_s"]
         track._observed_s = dict(fields["observed_s"])
         if fields["curve"] is not None:
             track.curve = LoadCurve.restore(fields["curve"])
@@ -264,14 +277,13 @@ class Track:
 class WindowBuilder:
     """Collects observations and closes them into windows, one a subject and source.
 
-    Integrals and load counters run on for as long as the builder lives, through `snapshot` and
-    `restore`; their origin is the builder's first start. A gap above `max_gap_s` between two
-    observations is not bridged: it counts neither in integrals nor in the time observed.
+    Integrals and load counters run on through `snapshot` and `restore`; their origin is the first
+    observation of their subject and source. A gap above `max_gap_s` between two observations is not
+    bridged: it counts neither in integrals nor in the time observed.
     """
 
     def __init__(self, start_s: float, *, max_gap_s: float) -> None:
         self.start_s = start_s
-        self._origin_s = start_s
         self._max_gap_s = max_gap_s
         self._tracks: dict[tuple[Subject, str], Track] = {}
         self._meters: dict[str, EnergyMeter] = {}
@@ -305,7 +317,7 @@ class WindowBuilder:
         for track in self._tracks.values():
             if track.curve is not None:
                 track.curve.settle(self._meters, end_s, self._max_gap_s)
-            points = track.close(end_s, self._origin_s, self._max_gap_s)
+            points = track.close(end_s, self._max_gap_s)
             if points:
                 yield Window(track.subject, track.source, self.start_s, end_s, points)
 
@@ -314,7 +326,6 @@ class WindowBuilder:
         return {
             "version": SNAPSHOT_VERSION,
             "start_s": self.start_s,
-            "origin_s": self._origin_s,
             "tracks": [track.snapshot() for track in self._tracks.values()],
             "meters": {gpu_id: meter.snapshot() for gpu_id, meter in self._meters.items()},
         }
@@ -332,7 +343,6 @@ class WindowBuilder:
                 f"reads version {SNAPSHOT_VERSION}; start with a new state, no counter is lost"
             )
         builder = cls(snapshot["start_s"], max_gap_s=max_gap_s)
-        builder._origin_s = snapshot["origin_s"]
         for fields in snapshot["tracks"]:
             track = Track.restore(fields)
             builder._tracks[track.subject, track.source] = track

@@ -34,10 +34,25 @@ def test_a_counter_is_its_last_value_since_the_origin_its_source_gives() -> None
     assert point(windows, ENERGY) == Point(ENERGY, (("hw.id", "GPU-a"),), 700.0, 5.0)
 
 
-def test_a_counter_of_unknown_origin_begins_where_it_was_first_seen() -> None:
+def test_an_unknown_origin_stays_unknown() -> None:
     builder = WindowBuilder(60.0, max_gap_s=10.0)
-    close(builder, 120.0, observed(61.0, 500.0))
-    assert point(close(builder, 180.0, observed(121.0, 600.0)), ENERGY).origin_s == 61.0
+    windows = close(builder, 120.0, observed(61.0, 500.0), observed(62.0, 600.0))
+    assert point(windows, ENERGY) == Point(ENERGY, (("hw.id", "GPU-a"),), 600.0, None)
+
+
+def test_an_event_that_appears_later_began_when_it_did() -> None:
+    def xid(at_s: float, count: float) -> Observation:
+        xids = Reading("joulewise.gpu.xid", (("joulewise.xid", "79"),), count)
+        return Observation(GPU, "nvml", at_s, (Reading(ENERGY, (), at_s), xids), 1.0)
+
+    builder = WindowBuilder(60.0, max_gap_s=10.0)
+    windows = close(builder, 120.0, observed(61.0, 61.0, 1.0), xid(90.0, 1.0), xid(91.0, 2.0))
+    assert (
+        point(windows, "joulewise.gpu.xid").value,
+        point(windows, "joulewise.gpu.xid").origin_s,
+    ) == (2.0, 90.0)
+    first = close(WindowBuilder(60.0, max_gap_s=10.0), 120.0, xid(90.0, 1.0))
+    assert point(first, "joulewise.gpu.xid").origin_s == 1.0
 
 
 def test_a_counter_that_went_back_begins_anew() -> None:

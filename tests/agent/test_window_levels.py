@@ -80,11 +80,13 @@ def test_the_last_level_is_held_to_the_end_and_the_next_window_goes_on_from_ther
     assert value(second, "joulewise.engine.requests.running_time") == 120.0
 
 
-def test_integrals_begin_with_the_builder() -> None:
+def test_integrals_begin_with_the_first_observation_and_go_on_after_a_restart() -> None:
     builder = WindowBuilder(30.0, max_gap_s=15.0)
-    (window,) = close(builder, 60.0, engine(50.0, 4.0))
+    close(builder, 60.0, engine(50.0, 4.0))
+    restored = WindowBuilder.restore(builder.snapshot(), max_gap_s=15.0)
+    (window,) = close(restored, 120.0, engine(110.0, 4.0))
     origins = {p.origin_s for p in window.points if p.signal.endswith("_time")}
-    assert origins == {30.0}
+    assert origins == {50.0}
 
 
 def test_a_gauge_is_its_mean_weighted_with_time() -> None:
