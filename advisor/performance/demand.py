@@ -1,4 +1,4 @@
-"""How many requests an instance holds when it serves a given rate: the open loop beside predict's closed one."""
+"""How many requests an instance holds when it serves a given rate: the open loop to predict."""
 
 from __future__ import annotations
 
