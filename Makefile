@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test lint check bench clean
+.PHONY: install demo test lint check bench calibrate clean
 install: .venv/.installed
 
 .venv/.installed: pyproject.toml
@@ -30,6 +30,10 @@ lint: .venv/.installed-dev
 
 bench: .venv/.installed-dev
 	$(BIN)/python bench/page.py
+
+# Refits the performance model and rewrites advisor/performance/data/fit.json.
+calibrate: install
+	$(BIN)/python -m advisor.performance.calibrate $(or $(DATA),../shared/data/benchmarks)
 
 clean:
 	rm -rf .venv out

@@ -213,6 +213,12 @@ def _weaker(one: Evidence, other: Evidence) -> Evidence:
     return max(one, other, key=order.index)
 
 
+def _within_limit(c: Configuration, power_w: float, spread: Spread) -> Spread:
+    """No part draws beyond its limit for long, whatever errors of the past say."""
+    below, above = spread
+    return below, min(above, max(0.0, math.log(c.gpu.tdp_w / power_w)))
+
+
 def _performance(
     at: Point,
     fit: Fit,
@@ -228,7 +234,7 @@ def _performance(
     c = at.configuration
     power_evidence = evidence if fit.measured_power(c) else _weaker(evidence, Evidence.EXTRAPOLATED)
     below, above = spreads["output_tokens_per_s"]
-    power_below, power_above = spreads["power_w"]
+    power = power_below, power_above = _within_limit(c, expected["power_w"], spreads["power_w"])
     rate = expected["output_tokens_per_s"]
     per_token = (math.hypot(above, power_below), math.hypot(below, power_above))
     usd = None
@@ -239,7 +245,7 @@ def _performance(
         output_tokens_per_s=_interval(rate, spreads["output_tokens_per_s"], evidence),
         ttft_s=_interval(expected["ttft_s"], spreads["ttft_s"], evidence),
         tpot_s=_interval(expected["tpot_s"], spreads["tpot_s"], evidence),
-        power_w=_interval(expected["power_w"], spreads["power_w"], power_evidence),
+        power_w=_interval(expected["power_w"], power, power_evidence),
         joules_per_output_token_gpu=_interval(
             c.gpus * expected["power_w"] / rate, per_token, power_evidence
         ),
