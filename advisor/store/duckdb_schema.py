@@ -38,19 +38,40 @@ def origin_column(name: str) -> str:
 
 def create(database: duckdb.DuckDBPyConnection) -> None:
     """Make what is missing: tables, and columns that a newer version added."""
+    held = _held(database)
     for kind in KINDS:
-        fixed = ", ".join((*_KEY_COLUMNS, "start_s double, end_s double, info_digest varchar"))
-        database.execute(f"create table if not exists {kind}_windows ({fixed})")
-        for name in _stored_columns(COLUMNS[kind].values()):
-            database.execute(f"alter table {kind}_windows add column if not exists {name} double")
-    fixed = ", ".join((*_KEY_COLUMNS, "end_s double, name varchar, origin double, sum double"))
-    database.execute(
-        f"create table if not exists histograms ({fixed}, bounds double[], counts double[])"
-    )
-    database.execute(
-        "create table if not exists infos (kind varchar, host_id varchar, subject_id varchar,"
-        " digest varchar, attributes varchar, first_s double)"
-    )
+        values = [f"{name} double" for name in _stored_columns(COLUMNS[kind].values())]
+        fixed = (*_KEY_COLUMNS, "start_s double", "end_s double", "info_digest varchar")
+        _make(database, f"{kind}_windows", (*fixed, *values), held)
+    ends = ("end_s double", "name varchar", "origin double", "sum double")
+    lists = ("bounds double[]", "counts double[]")
+    _make(database, "histograms", (*_KEY_COLUMNS, *ends, *lists), held)
+    texts = ("kind", "host_id", "subject_id", "digest", "attributes")
+    _make(database, "infos", (*(f"{name} varchar" for name in texts), "first_s double"), held)
+
+
+def _held(database: duckdb.DuckDBPyConnection) -> dict[str, set[str]]:
+    """The columns of each table that is there."""
+    held: dict[str, set[str]] = {}
+    for table, column in database.execute(
+        "select table_name, column_name from duckdb_columns()"
+    ).fetchall():
+        held.setdefault(table, set()).add(column)
+    return held
+
+
+def _make(
+    database: duckdb.DuckDBPyConnection,
+    table: str,
+    columns: Sequence[str],
+    held: Mapping[str, set[str]],
+) -> None:
+    if table not in held:
+        database.execute(f"create table {table} ({', '.join(columns)})")
+        return
+    for column in columns:
+        if column.split()[0] not in held[table]:
+            database.execute(f"alter table {table} add column {column}")
 
 
 def _stored_columns(columns: Iterable[Column]) -> Iterable[str]:
