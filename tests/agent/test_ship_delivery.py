@@ -15,6 +15,7 @@ from pathlib import Path
 from time import time
 
 import pytest
+import trustme
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsPartialSuccess,
     ExportMetricsServiceResponse,
@@ -24,8 +25,6 @@ from agent.errors import SettingsError
 from agent.settings import Destination
 from agent.ship import Shipper
 from agent.spool import Counts, Spool
-
-TLS = Path(__file__).parent / "tls"
 
 
 @dataclass(frozen=True)
@@ -331,11 +330,24 @@ def test_certificates_that_cannot_be_used_are_said_at_the_start(
         Shipper(spool, Destination(url="https://127.0.0.1:9", ca_file=bad))
 
 
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ca.pem, server.pem and client.pem (each with its key), made for this run."""
+    folder = tmp_path_factory.mktemp("tls")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    for name, host in (("server", "127.0.0.1"), ("client", "client.example")):
+        authority.issue_cert(host).private_key_and_cert_chain_pem.write_to_path(
+            folder / f"{name}.pem"
+        )
+    return folder
+
+
 @pytest.fixture
-def mutual() -> Iterator[Receiver]:
+def mutual(tls: Path) -> Iterator[Receiver]:
     """A receiver that shows a certificate and asks for one."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=TLS / "ca.pem")
-    context.load_cert_chain(TLS / "server.pem", TLS / "server.key")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls / "ca.pem")
+    context.load_cert_chain(tls / "server.pem")
     context.verify_mode = ssl.CERT_REQUIRED
     opened = Receiver(context)
     opened.server.handle_error = lambda *_: None  # type: ignore[method-assign]  # refusals are wanted here
@@ -343,13 +355,15 @@ def mutual() -> Iterator[Receiver]:
     opened.close()
 
 
-def test_both_sides_show_a_certificate(mutual: Receiver, spool: Spool, shipper_to: Ship) -> None:
+def test_both_sides_show_a_certificate(
+    mutual: Receiver, spool: Spool, shipper_to: Ship, tls: Path
+) -> None:
     _fill(spool, 1)
     shipper = shipper_to(
         mutual.url,
-        ca_file=TLS / "ca.pem",
-        client_certificate_file=TLS / "client.pem",
-        client_key_file=TLS / "client.key",
+        ca_file=tls / "ca.pem",
+        client_certificate_file=tls / "client.pem",
+        client_key_file=tls / "client.pem",
     )
     assert shipper.ship_once().failure is None
     assert mutual.bodies == [b"batch 1"]
@@ -367,10 +381,10 @@ def test_a_receiver_that_is_not_trusted_gets_nothing(
 
 
 def test_without_a_certificate_the_batch_waits(
-    mutual: Receiver, spool: Spool, shipper_to: Ship
+    mutual: Receiver, spool: Spool, shipper_to: Ship, tls: Path
 ) -> None:
     _fill(spool, 1)
-    assert shipper_to(mutual.url, ca_file=TLS / "ca.pem").ship_once().failure is not None
+    assert shipper_to(mutual.url, ca_file=tls / "ca.pem").ship_once().failure is not None
     assert spool.counts().spooled == 1
 
 
