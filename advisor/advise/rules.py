@@ -115,9 +115,9 @@ class Rule(BaseModel):
             missing = set(cel.compile(text).variables()) - set(FACTS)
             if missing:
                 raise ValueError(f"condition {text!r} uses unknown names {sorted(missing)}")
-        outside = set(cel.compile(self.when).variables()) - set(self.needs)
-        if outside:
-            raise ValueError(f"condition uses {sorted(outside)} which `needs` does not list")
+            outside = set(cel.compile(text).variables()) - set(self.needs)
+            if outside:
+                raise ValueError(f"condition uses {sorted(outside)} which `needs` does not list")
         if self.lever == "precision" and not self.quality_gate:
             raise ValueError("a change of precision needs a quality_gate")
         return self

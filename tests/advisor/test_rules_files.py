@@ -66,6 +66,16 @@ def test_the_readme_lists_every_short_name():
         assert f"| `{fact.name}` | {fact.unit} | {fact.brief} |" in readme
 
 
+RECORD = {
+    "when": "experts < 1.0",
+    "load": "same",
+    "ratio": {"low": 1.1, "expected": 1.2, "high": 1.3},
+    "pairs": 3,
+    "architectures": 1,
+    "source": "nowhere",
+}
+
+
 def bad(tmp_path: Path, **changes: object) -> Path:
     content = yaml.safe_load((rules_folder() / "batch.raise_limit.yaml").read_text("utf-8"))
     path = tmp_path / "batch.raise_limit.yaml"
@@ -84,6 +94,7 @@ def bad(tmp_path: Path, **changes: object) -> Path:
         ({"lever": "precision"}, "quality_gate"),
         ({"lever": "magic"}, "lever"),
         ({"colour": "red"}, "Extra inputs"),
+        ({"records": [RECORD]}, "does not list"),
         ({"id": "batch.other"}, "batch.other.yaml"),
     ],
 )
