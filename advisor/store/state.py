@@ -59,6 +59,7 @@ def open_state(url: str) -> Engine:
             config.set_main_option("script_location", "advisor.store:migrations")
             command.upgrade(config, "head")
     except (SQLAlchemyError, CommandError) as error:
+        engine.dispose()
         raise StoreError(
             f"migrating the state database: {error}. If a newer version made it, use that version."
         ) from error
