@@ -79,10 +79,11 @@ class Child:
 
 
 def stop(children: Sequence[Child]) -> None:
-    """Stop them in this order, those first that the others serve."""
+    """Ask all of them at once, then wait; who does not listen is killed."""
     until_s = time.monotonic() + _STOP_S
     for child in children:
         child.ask_to_stop()
+    for child in children:
         child.wait(until_s)
 
 

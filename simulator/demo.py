@@ -54,10 +54,11 @@ class Demo:
         self._server: Child | None = None
         self._nodes: list[Child] = []
 
-    @property
-    def children(self) -> Sequence[Child]:
-        """Every process, nodes first: what they have goes to the advisor before it ends."""
-        return [*self._nodes, *([self._server] if self._server else [])]
+    def stop(self) -> None:
+        """End every process, the nodes first: what they have goes to the advisor before it ends."""
+        stop(self._nodes)
+        if self._server is not None:
+            stop([self._server])
 
     def start_advisor(self) -> None:
         """Start it and wait until it is ready.
@@ -128,7 +129,7 @@ class Demo:
         Raises:
             DemoError: one ended.
         """
-        for child in self.children:
+        for child in (*self._nodes, *([self._server] if self._server else [])):
             child.check()
 
     def _child(self, name: str, command: Sequence[str], log: str) -> Child:
@@ -159,7 +160,8 @@ def demo(
 ) -> None:
     """Run a simulated fleet with real agents and a real advisor; needs no GPU."""
     console = Console()
-    signal.signal(signal.SIGTERM, _interrupted)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupted)
     try:
         with _folder(data) as folder, ExitStack() as stack:
             if not once:
@@ -167,7 +169,7 @@ def demo(
             options = Options(fleet_name, seed, days, None if once else port, folder)
             running = Demo(options, console)
             stack.enter_context(running.advisor)
-            stack.callback(lambda: stop(running.children))
+            stack.callback(running.stop)
             running.start_advisor()
             running.start_nodes()
             running.await_backfill()

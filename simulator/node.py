@@ -102,13 +102,15 @@ class SimulatedNode:
         shipped = threading.Event()
         sender = threading.Thread(target=self._send, args=(shipped,), daemon=True)
         sender.start()
-        for start_s, end_s in self._windows(done_s):
-            if self.stop.is_set():
-                return
-            self._produce(agent, start_s, end_s)
-            report(*self._progress(end_s))
-        shipped.set()
-        sender.join()
+        try:
+            for start_s, end_s in self._windows(done_s):
+                if self.stop.is_set():
+                    return
+                self._produce(agent, start_s, end_s)
+                report(*self._progress(end_s))
+        finally:
+            shipped.set()
+            sender.join()
         self._save(live=True)
 
     def live(self) -> None:
