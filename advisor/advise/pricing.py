@@ -1,19 +1,21 @@
 """What a candidate is worth: effects as intervals, dollars and kilowatt-hours a month.
 
-Gains are taken at matched demand. Where a queue lasts, more tokens/s are delivered; where none
-does, tokens/s stay and what is gained is watts, GPUs released, or capacity freed.
+Rates and latencies are stated with the same requests in flight, dollars and kilowatt-hours a month
+at today's arrivals: where a queue lasts, more tokens/s are delivered; where none does, what is
+gained is watts, GPUs released, or capacity freed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from advisor.advise.candidates import Candidate
 from advisor.advise.intervals import exactly, moved, over, quotient
 from advisor.advise.recommendation import EffectRow
 from advisor.advise.record import pooled_rate
 from advisor.advise.rules import Rule
+from advisor.performance.configuration import Observed
 from advisor.performance.effect import Evidence, Interval, Performance
 from advisor.performance.fit import Fit
 from advisor.score.attainable import at_demand
@@ -49,6 +51,15 @@ class _Worth:
     idle: float
     share: float
     energy_share: float
+
+
+@dataclass(frozen=True)
+class _Month:
+    """What of a month's cost moves, the ratio of its energy, and the demand both assume."""
+
+    demand: str
+    share: float
+    energy: Interval
 
 
 def price(
@@ -97,38 +108,57 @@ def _faster(
     model = over(performance.output_tokens_per_s, observed.output_tokens_per_s)
     rate, sources = pooled_rate(rule, model, facts)
     slower = model.expected / rate.expected
-    saturated = situation.measured.saturated_ratio or 0.0
-    at = performance
-    tokens = rate
+    energy = _joules(performance.power_w, observed, rate)
     share = situation.measured.busy_ratio or 0.0
-    if saturated >= SATURATED_RATIO:
-        share = saturated if rule.lever == "batch" else share
-        assumption = "requests that wait today run; arrivals stay as they are"
-    else:
-        at = _matched(situation, found, observed.output_tokens_per_s * slower, fit) or performance
-        tokens = exactly(1.0, Evidence.MEASURED)
-        share *= min(facts.get("load_factor", 1.0), 1.0)
-        assumption = "arrivals and tokens/s stay; the capacity this demand frees is the gain"
-    power = over(at.power_w, observed.power_w) if observed.power_w else None
+    month = _Month("requests that wait today run; arrivals stay as they are", share, energy)
+    saturated = situation.measured.saturated_ratio or 0.0
+    if saturated < SATURATED_RATIO:
+        matched = _matched(situation, found, observed.output_tokens_per_s * slower, fit)
+        month = _at_arrivals(month, matched, observed, facts)
+    elif rule.lever == "batch":
+        share = saturated
+        month = replace(month, share=saturated)
     worth = _Worth(
-        tokens=tokens,
+        tokens=rate,
         cost=moved(rate, lambda r: 1 / r),
-        energy=quotient(power, tokens) if power else exactly(1.0, Evidence.ASSUMED),
+        energy=energy,
         idle=1.0,
         share=share,
         energy_share=_busy_energy_share(situation),
     )
-    latency = moved(at.tpot_s, lambda seconds: seconds * slower)
-    rows = _rows(situation, worth, latency=latency, ttft=at.ttft_s, power=at.power_w)
+    latency = moved(performance.tpot_s, lambda seconds: seconds * slower)
+    rows = _rows(
+        situation, worth, latency=latency, ttft=performance.ttft_s, power=performance.power_w
+    )
     return Priced(
         candidate=found,
         effects=rows,
-        cost_usd_per_month=_month(_month_usd(situation), worth.share, worth.cost),
-        energy_kwh_per_month=_month(_month_kwh(situation), worth.energy_share, worth.energy),
+        cost_usd_per_month=_month(_month_usd(situation), month.share, worth.cost),
+        energy_kwh_per_month=_month(_month_kwh(situation), worth.energy_share, month.energy),
         cash=False,
         gain_low=1 - 1 / rate.low,
-        assumptions={"demand": assumption, **sources},
+        assumptions={"demand": month.demand, **sources},
     )
+
+
+def _at_arrivals(
+    month: _Month, matched: Performance | None, observed: Observed, facts: Mapping[str, float]
+) -> _Month:
+    """The month of a load without a queue: the part of the capacity that is used gets cheaper."""
+    same = exactly(1.0, Evidence.MEASURED)
+    return _Month(
+        "rates with the same requests in flight; a month at today's arrivals, "
+        "where the capacity that they free is the gain",
+        month.share * min(facts.get("load_factor", 1.0), 1.0),
+        _joules(matched.power_w, observed, same) if matched else month.energy,
+    )
+
+
+def _joules(power: Interval, observed: Observed, tokens: Interval) -> Interval:
+    """The ratio of joules a token: of watts over that of tokens/s."""
+    if not observed.power_w:
+        return exactly(1.0, Evidence.ASSUMED)
+    return quotient(over(power, observed.power_w), tokens)
 
 
 def _matched(
