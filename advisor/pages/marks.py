@@ -46,11 +46,16 @@ def _runs(x: Floats, y: Floats, known: np.ndarray) -> tuple[str, ...]:
         if known[at]:
             points.append(f"{x[at]:.1f},{y[at]:.1f}")
         elif points:
-            paths.append(" ".join(points))
+            paths.append(_path(points))
             points = []
     if points:
-        paths.append(" ".join(points))
+        paths.append(_path(points))
     return tuple(paths)
+
+
+def _path(points: Sequence[str]) -> str:
+    """Points as a polyline has them; a point alone twice, so that its round ends show."""
+    return " ".join(points if len(points) > 1 else [*points, *points])
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,7 +227,8 @@ def _indicator(value: Indicator) -> IndicatorRow:
 def _with_unit(value: float | None, unit: str) -> str:
     if value is None:
         return numbers.ABSENT
-    if unit in ("1", "ratio", "s/s"):
+    above, _, below = unit.partition("/")
+    if unit in ("1", "ratio") or above == below:
         return numbers.percent(value)
     if unit == "USD":
         return numbers.usd(value)

@@ -70,6 +70,7 @@ def fleet_page(
         "fleet.html",
         here="fleet",
         query=viewed.query(),
+        range_query=viewed.range or "",
         fleet=shown,
         funnel_title=_funnel_title(shown.funnel),
         funnel_losses=losses(shown.funnel),
@@ -99,6 +100,7 @@ def node_page(backed: Backed, ranged: Ranged, viewed: Viewed, node_id: str) -> R
     return _html(
         "node.html",
         query=viewed.query(),
+        range_query=viewed.range or "",
         node=shown,
         charts_json=_json(_charts(shown)),
         curves_json=_json([dataclasses.asdict(curve) for curve in shown.curves]),

@@ -89,7 +89,7 @@ def tiles(assessment: Assessment, before: Before, scope: Scope) -> tuple[Tile, .
         Tile(
             "Output tokens",
             figure(cost.output_tokens, numbers.scaled, "tokens", href),
-            moved(volume_change(hours, earlier) if earlier else None, f"to the {words_} before"),
+            moved(volume_change(hours, earlier) if earlier else None, f"on the {words_} before"),
             spark(course.tokens, f"output tokens over {words_}"),
         ),
         _score_tile(assessment, before.scores),

@@ -90,4 +90,5 @@ def saving(interval: Interval | None) -> str:
     if interval is None:
         return "not priced"
     low, high = sorted((-interval.low, -interval.high))
-    return f"{numbers.usd(low, 2)} to {numbers.usd(high, 2)}"
+    least, most = numbers.usd(low, 2), numbers.usd(high, 2)
+    return least if least == most else f"{least} to {most}"

@@ -129,6 +129,12 @@ def test_the_range_of_a_page_is_in_its_url_and_marked(client: Any, range_name: s
     assert f"/nodes/h100-a?range={range_name}" in text
 
 
+def test_a_figure_of_another_range_leads_to_that_range(client: Any) -> None:
+    links = re.findall(r'class="figure[^"]*" href="([^"]*)"', client.get("/?range=24h").text)
+    assert links
+    assert all(link.endswith("range=24h") for link in links)
+
+
 def test_a_range_that_is_none_is_refused(client: Any) -> None:
     assert client.get("/?range=1y").status_code == 400
 
