@@ -102,8 +102,13 @@ def _from_systemd(environment: Mapping[str, str]) -> Iterator[tuple[Key, Value]]
         yield ("data", "directory"), Value(folder, "$STATE_DIRECTORY")
     if folder := environment.get("CREDENTIALS_DIRECTORY"):
         for key, name in CREDENTIALS.items():
-            if (file := Path(folder) / name).exists():
+            if _holds_text(file := Path(folder) / name):
                 yield key, Value(str(file), "$CREDENTIALS_DIRECTORY")
+
+
+def _holds_text(credential: Path) -> bool:
+    """The shipped unit hands over a blank for a secret that is not set."""
+    return credential.exists() and bool(credential.read_bytes().strip())
 
 
 def _from_file(path: Path, *, required: bool) -> Iterator[tuple[Key, Value]]:
