@@ -212,6 +212,32 @@ def config(file: Annotated[Path | None, CONFIG] = None) -> None:
 
 
 @app.command()
+def rules(
+    output: Annotated[Output, typer.Option("-o", "--output")] = Output.TABLE,
+) -> None:
+    """What is advised when: each rule's lever, what it needs to know and its condition."""
+    from advisor.advise.rules import load_rules
+
+    found = load_rules()
+    if output is Output.JSON:
+        typer.echo(json.dumps([rule.model_dump(mode="json") for rule in found], indent=2))
+        return
+    for rule in found:
+        typer.echo(f"{rule.id}  {rule.lever}, {rule.maturity}: {rule.title}")
+        typer.echo(f"  needs  {', '.join(rule.needs)}; {rule.minimum_hours:g} hours observed")
+        typer.echo(f"  when   {' '.join(rule.when.split())}")
+
+
+@app.command()
+def unit() -> None:
+    """Print the systemd unit that starts this program."""
+    from advisor.unit import unit_text
+
+    with _said():
+        typer.echo(unit_text(Path(sys.argv[0]).resolve()), nl=False)
+
+
+@app.command()
 def doctor(
     *,
     data: Annotated[Path | None, typer.Option(help="folder of telemetry and state")] = None,

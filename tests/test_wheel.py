@@ -43,6 +43,7 @@ def test_wheel_holds_rules_templates_units_and_types(wheel: Path) -> None:
         "advisor/_data/templates/pages/",
         "advisor/_data/templates/mail/weekly.html",
         "agent/_data/systemd/joulewise-agent.service",
+        "advisor/_data/systemd/joulewise-advisor.service",
         "agent/py.typed",
         "advisor/py.typed",
         "advisor/pages/static/",
@@ -53,12 +54,15 @@ def test_wheel_holds_rules_templates_units_and_types(wheel: Path) -> None:
 
 def test_agent_reads_and_checks_from_the_root_folder(clean: Path) -> None:
     page = next((ROOT / "tests" / "pages").glob("dcgm*.prom"))
-    assert '"hw.power"' in _run(clean / "joulewise-agent", "read", "--source", "dcgm", page, "--json")
+    assert '"hw.power"' in _run(
+        clean / "joulewise-agent", "read", "--source", "dcgm", page, "--json"
+    )
     assert _run(clean / "joulewise-agent", "check")
 
 
 def test_advisor_finds_its_rules_and_templates_from_the_root_folder(clean: Path) -> None:
     assert "precision" in _run(clean / "joulewise", "rules")
+    assert f"ExecStart={clean / 'joulewise'} serve" in _run(clean / "joulewise", "unit")
     _run(clean / "joulewise", "doctor", "--help")
     _run(clean / "joulewise-demo", "--help")
 
