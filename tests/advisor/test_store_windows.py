@@ -44,7 +44,7 @@ def fragment(
     epoch: str = "e1",
     host: str = "host-1",
 ) -> Fragment:
-    origins = {name: origin_s for name in values}
+    origins = dict.fromkeys(values, origin_s)
     origins |= {histogram_origin(name): origin_s for name in histograms or {}}
     return Fragment(
         kind=kind,
