@@ -14,7 +14,7 @@ from advisor.pages.advice import Advice, line, standing
 from advisor.pages.figure import range_words
 from advisor.pages.marks import Savings, savings
 from advisor.pages.node_rows import NodeRow, is_silent, order, row
-from advisor.pages.scope import View, cost_in, nodes_in
+from advisor.pages.scope import View, nodes_in
 from advisor.pages.tiles import Before, Stage, Tile, funnel, tiles
 
 STALE_AFTER = timedelta(minutes=20)
@@ -68,7 +68,7 @@ def fleet_view(
         quality=_quality(assessment, now),
         notes=assessment.notes,
         tiles=tiles(assessment, before, view.scope),
-        funnel=funnel(cost_in(assessment, view.scope)),
+        funnel=funnel(assessment, view.scope),
         advice=tuple(line(item, lives) for item in open_advice[:5]),
         open_savings=savings(open_advice),
         rows=tuple(sorted(rows, key=lambda one: order(one, sort))),

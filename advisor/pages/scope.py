@@ -100,9 +100,16 @@ def cost_in(assessment: Assessment, scope: Scope) -> CostLine | None:
     """The cost of a scope: the fleet's own line, or the sum of its instances' lines."""
     if scope.is_whole:
         return next((line for line in assessment.costs if line.kind == "fleet"), None)
-    ids = {instance.id for instance in instances_in(assessment, scope)}
-    lines = [c for c in assessment.costs if c.kind == "instance" and c.id in ids]
+    lines = priced_parts(assessment, scope)
     return combined(lines) if lines else None
+
+
+def priced_parts(assessment: Assessment, scope: Scope) -> list[CostLine]:
+    """The lines that make up a scope's cost: its nodes, or its instances where it is narrower."""
+    if scope.is_whole:
+        return [c for c in assessment.costs if c.kind == "node"]
+    ids = {instance.id for instance in instances_in(assessment, scope)}
+    return [c for c in assessment.costs if c.kind == "instance" and c.id in ids]
 
 
 def combined(lines: Sequence[CostLine]) -> CostLine:

@@ -10,7 +10,7 @@ from advisor.assessment import Assessment, CostLine
 from advisor.pages import numbers
 from advisor.pages.figure import Figure, Moved, figure, moved, range_words
 from advisor.pages.marks import Spark, score_text, spark
-from advisor.pages.scope import Scope, cost_in, instances_in
+from advisor.pages.scope import Scope, cost_in, instances_in, priced_parts
 from advisor.pages.trend import Steps, joules_change, steps, usd_change, volume_change
 from advisor.score.result import Scorecard
 from advisor.summary import InstanceHours
@@ -144,29 +144,43 @@ def score_moved(
     )
 
 
-def funnel(cost: CostLine | None) -> tuple[Stage, ...]:
-    """GPU-hours and dollars: total, allocated, active, effective."""
+STAGES = (
+    ("Total", "GPU-hours of every GPU seen", "gpu_hours", "cost"),
+    ("Allocated", "a serving process holds the GPU", "allocated_gpu_hours", "cost"),
+    ("Active", "requests were running", "active_gpu_hours", "idle"),
+    ("Effective", "active, at the attainable rate", "effective_gpu_hours", "to_win"),
+)
+
+
+def funnel(assessment: Assessment, scope: Scope) -> tuple[Stage, ...]:
+    """GPU-hours and dollars of a scope; each node's or instance's hours at its own price."""
+    cost = cost_in(assessment, scope)
     if cost is None:
         return ()
-    stages = (
-        ("Total", "GPU-hours of every GPU seen", cost.gpu_hours, "cost"),
-        ("Allocated", "a serving process holds the GPU", cost.allocated_gpu_hours, "cost"),
-        ("Active", "requests were running", cost.active_gpu_hours, "idle"),
-        ("Effective", "active, at the attainable rate", cost.effective_gpu_hours, "to_win"),
-    )
-    per_hour = cost.cost_usd / cost.gpu_hours if cost.cost_usd and cost.gpu_hours else None
-    href = "/api/v1/costs?kind=fleet"
+    parts = priced_parts(assessment, scope)
+    href = f"/api/v1/costs?kind={'node' if scope.is_whole else 'instance'}"
     return tuple(
         Stage(
             label,
             brief,
-            figure(hours, numbers.significant, "GPU-hours", href),
-            figure(_times(hours, per_hour), numbers.usd, "USD", href),
-            _share(hours, cost.gpu_hours),
+            figure(getattr(cost, field), numbers.significant, "GPU-hours", href),
+            figure(_usd(parts, field), numbers.usd, "USD", href),
+            _share(getattr(cost, field), cost.gpu_hours),
             sort,
         )
-        for label, brief, hours, sort in stages
+        for label, brief, field, sort in STAGES
     )
+
+
+def _usd(parts: Sequence[CostLine], field: str) -> float | None:
+    """Dollars of a stage, each part's hours at its own price; None where a part has no price."""
+    total = 0.0
+    for part in parts:
+        hours: float | None = getattr(part, field)
+        if hours is None or part.cost_usd is None:
+            return None
+        total += hours * part.cost_usd / part.gpu_hours if part.gpu_hours else 0.0
+    return total if parts else None
 
 
 def losses(stages: Sequence[Stage]) -> str:
@@ -182,10 +196,6 @@ def losses(stages: Sequence[Stage]) -> str:
     )
     said = [f"{numbers.usd(lost, 2)} went {where}" for lost, where in parts if lost >= 1]
     return f"{', '.join(said)}." if said else ""
-
-
-def _times(hours: float | None, per_hour: float | None) -> float | None:
-    return hours * per_hour if hours is not None and per_hour is not None else None
 
 
 def _share(part: float | None, whole: float) -> float | None:

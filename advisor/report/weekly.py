@@ -84,7 +84,7 @@ def weekly_report(
     advice = standing(assessment, lives, Scope())
     shown = tiles(assessment, before, Scope())
     fleet_cost = next((c for c in assessment.costs if c.kind == "fleet"), None)
-    stages = funnel(fleet_cost)
+    stages = funnel(assessment, Scope())
     heard = [n for n in assessment.fleet.nodes if not is_silent(n, assessment)]
     rows = sorted(
         (row(assessment, node, advice) for node in heard),

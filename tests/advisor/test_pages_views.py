@@ -78,6 +78,17 @@ def test_a_scope_shows_the_sum_of_its_instances(web: ModuleType, client: Any) ->
     assert "b200-good" not in text.partition('id="nodes"')[2].partition("</table>")[0]
 
 
+def test_the_funnel_s_dollars_are_each_node_s_hours_at_its_own_price(web: ModuleType) -> None:
+    from advisor.pages.scope import Scope
+    from advisor.pages.tiles import funnel
+
+    said = web.assessment()
+    total, _, active, _ = (stage.usd.value for stage in funnel(said, Scope()))
+    nodes = [c for c in said.costs if c.kind == "node"]
+    assert total == pytest.approx(sum(c.cost_usd for c in nodes))
+    assert total - active == pytest.approx(sum(c.idle_cost_usd for c in nodes))
+
+
 def test_a_scope_of_nothing_says_so(client: Any) -> None:
     text = client.get("/?model=none/such").text
     assert "No node lies in this scope." in text
