@@ -216,7 +216,7 @@ def _small_batch(random: Random) -> _Recipe:
         curve,
         limit,
         ClosedDemand(users, think_s=5.0, week=Week(random.uniform(0.2, 0.35), 0.8)),
-        Purpose("small-batch", "search", 5.0, 0.06, 0.9),
+        Purpose("support-chat", "search", 5.0, 0.06, 0.9),
         "batch",
         f"a batch limit of {limit} and a queue; the curve says what a larger batch brings",
     )
@@ -227,7 +227,7 @@ def _old_precision(random: Random) -> _Recipe:
         "b200x8-deepseek-r1-fp8-trtllm",
         128,
         OpenDemand(random.uniform(2.8, 4.0), Week(random.uniform(0.1, 0.25), 0.85)),
-        Purpose("old-precision", "research", 3.0, 0.03, 2.2),
+        Purpose("analysis", "research", 3.0, 0.03, 2.2),
         "precision",
         "FP8 with a measured NVFP4 curve on the same GPUs",
     )
@@ -244,7 +244,7 @@ def _needless_gpus(random: Random) -> _Recipe:
         curve,
         256,
         OpenDemand(requests, Week(random.uniform(0.2, 0.35), 0.8)),
-        Purpose("needless-gpus", "automation", 2.0, 0.06, 0.6),
+        Purpose("tool-use", "automation", 2.0, 0.06, 0.6),
         "parallelism",
         "replicas of two GPUs at a load that a measured single GPU carries",
     )
@@ -256,7 +256,7 @@ def _idle(random: Random) -> _Recipe:
         curve,
         256,
         HourlyBurst(random.uniform(0.5, 1.5), hour=random.randrange(6, 18)),
-        Purpose("idle", "quality", 10.0, 0.1, 0.9),
+        Purpose("benchmarks", "quality", 10.0, 0.1, 0.9),
         "consolidation",
         "a model that is asked for one hour of a working day",
     )
@@ -267,7 +267,7 @@ def _healthy(random: Random) -> _Recipe:
         "b200x1-gpt-oss-120b-mxfp4-vllm",
         512,
         OpenDemand(random.uniform(5.0, 6.3), Week(random.uniform(0.1, 0.2), 0.9)),
-        Purpose("healthy", "developer-tools", 2.0, 0.05, 0.6),
+        Purpose("completion", "developer-tools", 2.0, 0.05, 0.6),
         None,
         "one GPU a replica, well batched, inside its promise",
     )
