@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from advisor.errors import AdvisorError
+from advisor.errors import AdvisorError, ListenError
 from advisor.serve import listen, require_closed, tokens_of
 from advisor.settings import Settings
 from advisor.store.folder import MARKER
@@ -67,16 +67,22 @@ def _state(settings: Settings) -> str:
 
 
 def _port(host: str, port: int, name: str) -> str:
-    import httpx
-
     try:
         listen(host, port, f"{name}.port").close()
-    except AdvisorError:
-        answer = httpx.get(f"http://{host}:{port}/readyz", timeout=5)
-        if answer.is_success:
+    except ListenError:
+        if _is_ready(host, port):
             return f"an advisor serves on {host}:{port} and is ready"
         raise
     return f"{host}:{port} is free"
+
+
+def _is_ready(host: str, port: int) -> bool:
+    import httpx
+
+    try:
+        return httpx.get(f"http://{host}:{port}/readyz", timeout=2).is_success
+    except httpx.HTTPError:
+        return False
 
 
 def _deployments(settings: Settings) -> str:
