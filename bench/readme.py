@@ -28,7 +28,7 @@ def commands(readme: str) -> list[str]:
 
 def adapted(command: str, folder: Path, *, collect: bool) -> str:
     """The command as it can be run here: local clone, own prefix, a demo that ends."""
-    command = PUBLIC.sub(shlex.quote(str(ROOT)), command)
+    command = PUBLIC.sub(f"{shlex.quote(str(ROOT))} joulewise", command)
     command = command.replace("/opt/joulewise", str(folder / "opt"))
     if command == "make demo":
         return "make demo ONCE=1"
