@@ -30,6 +30,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
     yield _checked("state", lambda: _state(settings))
     for name, part in (("web", settings.web), ("otlp", settings.otlp)):
         yield _checked(name, lambda name=name, part=part: _port(part.host, part.port, name))  # type: ignore[misc]  # bound per turn
+    yield _checked("mail", lambda: _mail(settings))
     yield _checked("deployments", lambda: _deployments(settings))
 
 
@@ -83,6 +84,16 @@ def _is_ready(host: str, port: int) -> bool:
         return httpx.get(f"http://{host}:{port}/readyz", timeout=2).is_success
     except httpx.HTTPError:
         return False
+
+
+def _mail(settings: Settings) -> str:
+    from advisor.report.deliver import transport
+
+    report = settings.report
+    if not report.recipients:
+        return "no recipients, none is sent"
+    to = transport(report)
+    return f"to {', '.join(report.recipients)} over {to.host}:{to.port}, security {to.security}"
 
 
 def _deployments(settings: Settings) -> str:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from advisor.cli import app
 from advisor.doctor import findings
-from advisor.settings import Data, Otlp, Settings, Web
+from advisor.settings import Data, Otlp, Report, Settings, Web
 from advisor.store.folder import open_folder
 from advisor.tokens import new_secret
 
@@ -141,3 +141,18 @@ def test_doctor_tells_another_program_on_the_port_from_an_advisor(
     assert not found["web"].is_ok
     assert "Address already in use" in found["web"].text
     assert found["otlp"].is_ok
+
+
+def test_doctor_asks_for_the_password_that_a_start_would_miss(tmp_path: Path) -> None:
+    report = Report(
+        recipients=("a@example.com",),
+        smtp_user="a",
+        smtp_host="mail.example.com",
+        smtp_security="tls",
+    )
+    settings = Settings(
+        data=Data(directory=tmp_path), web=Web(port=0), otlp=Otlp(port=0), report=report
+    )
+    said = [one.text for one in findings(settings) if not one.is_ok]
+    assert len(said) == 1
+    assert "smtp_password_file" in said[0]
