@@ -90,7 +90,7 @@ def decide(rule: Rule, subject: Subject) -> NotFired | None:
     hours = facts.get("hours", 0.0)
     if hours < rule.minimum_hours:
         return no_data(
-            f"{hours:.0f} hours with this configuration, {rule.minimum_hours:.0f} are needed"
+            f"{hours:.1f} hours with this configuration, {rule.minimum_hours:.0f} are needed"
         )
     if holds(rule.when, facts):
         return None

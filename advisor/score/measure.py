@@ -31,6 +31,7 @@ class Workload:
     tokens_per_s_p95: float | None
     prefix_hit_ratio: float | None
     preemptions_per_request: float | None
+    tpot_mean_s: float | None
     tpot_p99_s: float | None
     input_p95_tokens: float | None
     output_p95_tokens: float | None
@@ -144,6 +145,7 @@ def workload(rows: Rows) -> Workload:
         tokens_per_s_p95=_percentile(_over(rows.column("output_tokens"), busy_s), busy_s),
         prefix_hit_ratio=ratio(rows.total("prefix_hits"), rows.total("prefix_queries")),
         preemptions_per_request=ratio(rows.total("preemptions"), rows.total("requests")),
+        tpot_mean_s=mean(_time_per_token(rows)),
         tpot_p99_s=quantile(_time_per_token(rows), 0.99),
         input_p95_tokens=quantile(rows.pooled("input_tokens"), 0.95),
         output_p95_tokens=quantile(rows.pooled("output_tokens"), 0.95),

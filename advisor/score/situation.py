@@ -63,13 +63,16 @@ class Situation:
 
     @property
     def observed(self) -> Observed | None:
-        """What it delivered at that load; None where tokens/s or TPOT were not observed."""
-        measured = self.measured
-        if not measured.busy_output_tokens_per_s or not measured.tpot_p50_s:
+        """What it delivered at that load; None where tokens/s or TPOT were not observed.
+
+        TPOT is the mean: a quantile is no finer than the engine's buckets.
+        """
+        measured, tpot_s = self.measured, self.workload.tpot_mean_s
+        if not measured.busy_output_tokens_per_s or not tpot_s:
             return None
         return Observed(
             output_tokens_per_s=measured.busy_output_tokens_per_s,
-            tpot_s=measured.tpot_p50_s,
+            tpot_s=tpot_s,
             ttft_s=measured.ttft_p50_s,
             power_w=measured.busy_power_w or measured.power_w,
         )
