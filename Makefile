@@ -29,7 +29,7 @@ lint: .venv/.installed-dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 bench: .venv/.installed-dev
-	$(BIN)/python bench/page.py
+	$(BIN)/python bench/page.py && $(BIN)/python bench/ingest.py
 
 # Refits the performance model and rewrites advisor/performance/data/fit.json.
 calibrate: install
