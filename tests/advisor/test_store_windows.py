@@ -284,7 +284,9 @@ def test_a_histogram_of_a_new_process_counts_from_its_start(store: DuckDbWindows
 
 
 def test_a_chart_shows_rates_and_gaps(store: DuckDbWindows) -> None:
-    store.append([fragment(T0 + 60 * n, {"energy_j": 60.0 * 700 * n}, length_s=60) for n in range(4)])
+    store.append(
+        [fragment(T0 + 60 * n, {"energy_j": 60.0 * 700 * n}, length_s=60) for n in range(4)]
+    )
     series = store.series("gpu", "GPU-1", at(0), at(300), 60)
     assert len(series.time) == 5
     assert series.time[0] == np.datetime64(int(T0) + 60, "s")
