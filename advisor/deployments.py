@@ -14,13 +14,6 @@ from advisor.errors import SettingsError
 from advisor.score.objective import PROFILES
 from advisor.summary import Deployment, Instance, Node
 
-OFFLINE_TTFT_P95_S = 3600.0
-OFFLINE_TPOT_P95_S = 1.0
-"""Limits of the profile `offline`: a batch that nobody waits for, but that is to end. Ours."""
-
-PROFILE_NAMES = (*PROFILES, "offline")
-"""What `profile` may say; the limits of all but `offline` are advisor.score.objective's."""
-
 
 @dataclass(frozen=True, slots=True)
 class Selector:
@@ -90,8 +83,8 @@ def _declared(table: Mapping[str, Any], path: Path) -> Declared:
     if not isinstance(name, str) or not name:
         raise SettingsError(f"reading the deployments {path}: a [[deployment]] has no name")
     profile = table.get("profile", "balanced")
-    if profile not in PROFILE_NAMES:
-        said = unknown(f"profile {profile!r}", str(profile), [*PROFILE_NAMES], f"{path}, {name}")
+    if profile not in PROFILES:
+        said = unknown(f"profile {profile!r}", str(profile), [*PROFILES], f"{path}, {name}")
         raise SettingsError(f"reading the deployments: {said}")
     given = {key: value for key, value in table.items() if key not in {"selector", "name"}}
     for key in _NUMBERS:
@@ -153,15 +146,14 @@ def _own_name(instance: Instance, taken: Mapping[str, object]) -> str:
 
 
 def _from_declared(one: Declared, members: Sequence[Instance]) -> Deployment:
-    is_offline = one.profile == "offline"
     models = {instance.model for instance in members}
     return Deployment(
         name=one.name,
         instance_ids=tuple(instance.id for instance in members),
         model=models.pop() if len(models) == 1 else None,
         profile=one.profile,
-        ttft_p95_s=one.ttft_p95_s or (OFFLINE_TTFT_P95_S if is_offline else None),
-        tpot_p95_s=one.tpot_p95_s or (OFFLINE_TPOT_P95_S if is_offline else None),
+        ttft_p95_s=one.ttft_p95_s,
+        tpot_p95_s=one.tpot_p95_s,
         team=one.team,
         usd_per_million_output_tokens_sold=one.usd_per_million_output_tokens_sold,
         declared=True,

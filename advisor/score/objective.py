@@ -1,7 +1,8 @@
 """The latency an instance must keep: what its deployment declares, else the limits of a profile.
 
 The profiles are defaults to be replaced: 50 ms a token is what Dynamo's planner assumes without a
-setting (its 500 ms to the first token is `interactive` here); the others tighten or relax it.
+setting (its 500 ms to the first token is `interactive` here); the others tighten or relax it, and
+`offline` is a batch that nobody waits for but that is to end.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ PROFILES: Mapping[str, Objective] = {
     "interactive": Objective(0.5, 0.025, "profile interactive"),
     "balanced": Objective(2.0, 0.05, "profile balanced"),
     "throughput": Objective(10.0, 0.2, "profile throughput"),
+    "offline": Objective(3600.0, 1.0, "profile offline"),
 }
 
 

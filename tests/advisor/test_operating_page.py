@@ -9,7 +9,8 @@ import pytest
 
 from advisor.cli import app
 from advisor.config import load
-from advisor.deployments import PROFILE_NAMES, read_deployments
+from advisor.deployments import read_deployments
+from advisor.score.objective import PROFILES
 from agent.config import load as load_agent
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
@@ -34,4 +35,4 @@ def test_every_command_is_named() -> None:
 
 
 def test_every_profile_is_named() -> None:
-    assert not [name for name in PROFILE_NAMES if f"| `{name}` |" not in PAGE]
+    assert not [name for name in PROFILES if f"| `{name}` |" not in PAGE]
