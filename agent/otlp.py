@@ -30,6 +30,8 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from agent.vocabulary import SIGNALS, Histogram
 from agent.window import Point, Subject, Window
 
+LARGEST_COUNT = 2**63
+"""Above, a count is no count: OTLP has 64 bits, and a page that says more is broken."""
 _SUBJECT_ATTRIBUTE = {"gpu": "hw.id", "instance": "joulewise.instance.id"}
 
 
@@ -114,7 +116,9 @@ def _histogram_point(
     """OTLP counts each bucket by itself, ours count all at or below a bound."""
     cumulative = [count for _, count in histogram.buckets]
     complete = bool(histogram.buckets) and histogram.buckets[-1][0] == math.inf
-    if not complete or not all(map(math.isfinite, (histogram.sum, *cumulative))):
+    if not complete or not math.isfinite(histogram.sum):
+        return None
+    if not all(0.0 <= count < LARGEST_COUNT for count in cumulative):
         return None
     counts = [
         max(0, round(count - below))

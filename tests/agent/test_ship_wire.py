@@ -131,6 +131,16 @@ def test_what_is_not_finite_is_absent() -> None:
     assert _metrics(request) == {}
 
 
+def test_a_histogram_with_impossible_counts_is_absent_and_costs_nothing_else() -> None:
+    name = "joulewise.engine.queue.duration"
+    for counts in ((1e25, 2e25), (-1.0, 2.0)):
+        histogram = Histogram(((1.0, counts[0]), (math.inf, counts[1])), 3.0, counts[1])
+        points = Point(name, (), histogram), Point("joulewise.engine.observed_time", (), 60.0)
+        assert set(_metrics(_sent(_window(INSTANCE, "vllm", *points)))) == {
+            "joulewise.engine.observed_time"
+        }
+
+
 def test_half_a_character_in_a_name_costs_that_character_alone() -> None:
     point = Point(
         "joulewise.engine.preemptions", (("gen_ai.request.model", "a\udc80b\u00e9"),), 1.0
