@@ -161,6 +161,10 @@ _SUFFIXES = {"k": 1e3, "m": 1e6, "g": 1e9, "K": 2**10, "M": 2**20, "G": 2**30}
 _NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kmgKMG]?)")
 OFF = frozenset({"", "none", "null", "false", "0"})
 
+SERVING = frozenset({"serve", "mm_embedding_serve"})
+SUBCOMMANDS = SERVING | {"disaggregated", "disaggregated_mpi_worker"}
+"""Of trtllm-serve: those that a model follows, and the routers, which have a file of their own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -212,10 +216,16 @@ def _after_start(program: Program, words: list[str]) -> list[str] | None:
 
 def _said(program: Program, words: Sequence[str]) -> dict[str, str]:
     values = dict(_options(program, words))
-    if words and not words[0].startswith("-"):
-        model = words[1:2] if words[0] == "serve" else words[:1]
-        values.setdefault(MODEL, "".join(model))
+    if model := _positional_model(words):
+        values.setdefault(MODEL, model)
     return read_options(program, values)
+
+
+def _positional_model(words: Sequence[str]) -> str | None:
+    """The model that stands before all options; a subcommand is none, and may have one itself."""
+    if words and words[0] in SUBCOMMANDS:
+        words = words[1:] if words[0] in SERVING else ()
+    return words[0] if words and not words[0].startswith("-") else None
 
 
 def _options(program: Program, words: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -148,6 +148,11 @@ def test_an_open_quote_does_not_stop_the_reading() -> None:
     )
 
 
+@pytest.mark.parametrize("command", ["disaggregated -c x.yaml", "--tp_size 2", "serve", ""])
+def test_a_subcommand_or_a_flag_is_no_model(command: str) -> None:
+    assert "model" not in said(f"trtllm-serve {command}")
+
+
 def test_an_empty_command_line_is_no_engine() -> None:
     assert parse_command([]) is None
     assert parse_command(["vllm"]) is None
