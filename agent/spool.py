@@ -23,6 +23,9 @@ DESTINATION = "advisor"
 """The name of the destination where only one is configured."""
 MAX_BYTES = 256 * 1024 * 1024
 MAX_AGE_S = 7 * 24 * 3600.0
+AGED_AT_ONCE = 2
+"""Most batches that one new batch drops for their age: a clock that is set ahead, and back again,
+costs few of them, and a bound that all have passed still empties the spool."""
 
 _PENDING = (
     "select sequence, end_s, body from delivery join batch using (sequence) "
@@ -204,14 +207,16 @@ class Spool:
         return sequence
 
     def _enforce_bounds(self, database: sqlite3.Connection, newest: int, end_s: float) -> None:
+        aged = 0
         while True:
             size, oldest, oldest_end_s = database.execute(
                 "select bytes, sequence, end_s from ledger, batch order by sequence limit 1"
             ).fetchone()
             if oldest == newest:
                 return
-            if oldest_end_s < end_s - self._max_age_s:
+            if aged < AGED_AT_ONCE and oldest_end_s < end_s - self._max_age_s:
                 self._remove(database, oldest, reason="too_old")
+                aged += 1
             elif size > self._max_bytes:
                 self._remove(database, oldest, reason="spool_full")
             else:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.errors import ForeignSpoolError, SpoolError, SpoolFullError, SpoolLockedError
-from agent.spool import Counts, Spool
+from agent.spool import AGED_AT_ONCE, Counts, Spool
 
 
 @pytest.fixture
@@ -127,6 +127,28 @@ def test_what_is_too_old_is_dropped(tmp_path: Path) -> None:
     assert _sequences(spool) == [2, 3]
     assert spool.counts().dropped == {"too_old": 1}
     assert spool.backlog().oldest_end_s == 120.0
+    spool.close()
+
+
+def test_a_clock_set_ahead_for_a_while_does_not_empty_the_spool(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool.db", max_age_s=1000.0)
+    for minute in range(10):
+        spool.append(_payload, end_s=60.0 * minute)
+    spool.append(_payload, end_s=1e9)
+    spool.append(_payload, end_s=600.0)
+    assert spool.counts().dropped == {"too_old": AGED_AT_ONCE}
+    assert _sequences(spool) == list(range(1 + AGED_AT_ONCE, 13))
+    spool.close()
+
+
+def test_a_spool_that_is_all_too_old_empties_batch_by_batch(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool.db", max_age_s=100.0)
+    for minute in range(6):
+        spool.append(_payload, end_s=minute)
+    for minute in range(6):
+        spool.append(_payload, end_s=1e9 + minute)
+    assert _sequences(spool) == list(range(7, 13))
+    assert _balance(spool.counts()) == spool.counts().produced == 12
     spool.close()
 
 
