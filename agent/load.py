@@ -101,6 +101,13 @@ class LoadCurve:
     previous: Moment | None = None
     waiting: list[Moment] = field(default_factory=list)
 
+    def run_on(self, gpu_ids: tuple[str, ...]) -> None:
+        """The instance runs on these GPUs; joules of others are no beginning for theirs."""
+        if gpu_ids != self.gpu_ids:
+            self.gpu_ids = gpu_ids
+            self.previous = None
+            self.waiting.clear()
+
     def observe(self, at_s: float, running: float, output_tokens: float) -> None:
         """Take the engine's next moment."""
         self.waiting.append(Moment(at_s, running, output_tokens))

@@ -150,7 +150,7 @@ class Track:
         if reading.signal == INFO and self.curve is not None:
             said = dict(reading.attributes)
             gpu_ids = said.get("joulewise.gpu.ids", "")
-            self.curve.gpu_ids = tuple(gpu_id for gpu_id in gpu_ids.split(",") if gpu_id)
+            self.curve.run_on(tuple(gpu_id for gpu_id in gpu_ids.split(",") if gpu_id))
             self._sequences = _sequence_limit(said)
 
     def _observe_engine(self, curve: LoadCurve, at_s: float, max_gap_s: float) -> None:
@@ -170,13 +170,18 @@ class Track:
         level = self._levels.get(key)
         return level.last if level is not None and level.last_s == at_s else None
 
-    def energy_j(self, at_s: float) -> float | None:
-        """The GPU's joules at the moment just observed: its counter, else its power's integral."""
+    def energy(self, at_s: float) -> tuple[str, float] | None:
+        """The GPU's joules at the moment just observed: its counter, else its power's integral.
+
+        The name of the meter goes before them: the two have different beginnings.
+        """
         counter = next((c for (name, _), c in self._counters.items() if name == "hw.energy"), None)
         if counter is not None:
-            return counter.amount if counter.seen_s == at_s else None
+            return (self.source, counter.amount) if counter.seen_s == at_s else None
         power = next((x for (name, _), x in self._levels.items() if name == "hw.power"), None)
-        return power.integral if power is not None and power.last_s == at_s else None
+        if power is None or power.last_s != at_s:
+            return None
+        return f"{self.source} power", power.integral
 
     def close(self, end_s: float, max_gap_s: float) -> tuple[Point, ...]:
         """The points of what was seen in the window, if anything was. The next window opens."""
@@ -295,9 +300,10 @@ class WindowBuilder:
         if track is None:
             track = self._tracks[subject, source] = Track(subject, source)
         track.observe(at_s, observation.readings, observation.origin_s, self._max_gap_s)
-        if subject.kind == "gpu" and (joules := track.energy_j(at_s)) is not None:
-            meter = self._meters.setdefault(subject.id, EnergyMeter(source))
-            meter.record(source, at_s, joules, self._max_gap_s)
+        if subject.kind == "gpu" and (energy := track.energy(at_s)) is not None:
+            name, joules = energy
+            meter = self._meters.setdefault(subject.id, EnergyMeter(name))
+            meter.record(name, at_s, joules, self._max_gap_s)
         elif track.curve is not None:
             track.curve.settle(self._meters, at_s, self._max_gap_s)
 

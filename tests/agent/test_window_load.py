@@ -70,6 +70,35 @@ def test_joules_are_read_off_between_samples_of_the_gpu() -> None:
     assert load(windows)["energy", 1] == pytest.approx(1200.0 - 200.0)
 
 
+def test_a_gpu_that_joins_brings_none_of_the_joules_it_used_before() -> None:
+    windows = close(
+        WindowBuilder(0.0, max_gap_s=15.0),
+        15.0,
+        *(gpu(t, "GPU-a", 100.0 * t) for t in (0.0, 5.0, 10.0, 15.0)),
+        *(gpu(t, "GPU-b", 9e9 + 100.0 * t) for t in (0.0, 5.0, 10.0, 15.0)),
+        engine(0.0, 1.0, 0.0, "GPU-a"),
+        engine(5.0, 1.0, 50.0, "GPU-a"),
+        engine(10.0, 1.0, 100.0),
+        engine(15.0, 1.0, 150.0),
+    )
+    assert load(windows)["energy", 1] == pytest.approx(500.0 + 1000.0)
+
+
+def test_a_counter_that_comes_later_is_no_continuation_of_the_power_before_it() -> None:
+    def power(at_s: float) -> Observation:
+        readings = (Reading("hw.power", (), 100.0),)
+        return Observation(Subject("gpu", "GPU-a"), "nvml", at_s, readings)
+
+    windows = close(
+        WindowBuilder(0.0, max_gap_s=15.0),
+        25.0,
+        *(power(t) for t in (0.0, 5.0)),
+        *(gpu(t, "GPU-a", 9e9 + 100.0 * t) for t in (10.0, 15.0, 20.0, 25.0)),
+        *(engine(t, 1.0, 10.0 * t, "GPU-a") for t in (0.0, 5.0, 10.0, 15.0, 20.0, 25.0)),
+    )
+    assert load(windows).get(("energy", 1), 0.0) < 3000.0
+
+
 def test_a_piece_waits_for_the_joules_over_the_end_of_a_window() -> None:
     builder = WindowBuilder(0.0, max_gap_s=15.0)
     gpus = [gpu(t, "GPU-a", 100.0 * t) for t in (0.0, 5.0)]
