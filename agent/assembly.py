@@ -47,7 +47,8 @@ def run(settings: Settings) -> None:
     to_standard_error()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        # From a thread: the handler interrupts this one, which may hold the event's lock just then.
+        signal.signal(number, lambda *_: threading.Thread(target=stop.set).start())
     with assembled(settings) as parts:
         event(
             logging.INFO,
