@@ -37,6 +37,7 @@ class CostLine:
 
     GPU-hours: allocated = a serving process holds the GPU; active = requests were running;
     effective = active, weighted by tokens/s over the attainable. Absent figures are None.
+    Each stage's dollars are its GPU-hours, each at its own GPU's price; idle = cost - active.
     `price_sources` names the price rows used; every rate derives from the totals here.
     """
 
@@ -55,6 +56,9 @@ class CostLine:
     joules_per_output_token_gpu: float | None
     mean_power_w: float | None
     price_sources: tuple[str, ...] = ()
+    allocated_cost_usd: float | None = None
+    active_cost_usd: float | None = None
+    effective_cost_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,10 @@ class NotFired:
 
 @dataclass(frozen=True)
 class Assessment:
-    """Everything said about `fleet` at `made_at`; recommendations are ranked by dollars a month."""
+    """Everything said about `fleet` at `made_at`; recommendations are ranked by dollars a month.
+
+    Once it is kept, recommendations said before follow those said now, each with where it stands.
+    """
 
     made_at: datetime
     fleet: Fleet

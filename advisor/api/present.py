@@ -160,7 +160,7 @@ def assessment(value: Assessment) -> AssessmentResource:
         nodes=len(value.fleet.nodes),
         gpus=len(value.fleet.gpus),
         instances=len(value.fleet.instances),
-        recommendations=len(value.recommendations),
+        recommendations=sum(one.state == "open" for one in value.recommendations),
         notes=list(value.notes),
         coefficients=dict(value.coefficients),
     )

@@ -25,6 +25,8 @@ EXPIRES_AFTER = timedelta(days=14)
 """An open recommendation that was not said again for so long is no longer open."""
 
 _CLOSED = ("expired", "superseded")
+_CHANGEABLE = ("open", "snoozed", "dismissed", *_CLOSED)
+"""States in which advice follows what is said; from `accepted` on it stays as it was decided on."""
 
 
 def connect(url: str) -> Engine:
@@ -74,29 +76,42 @@ def _sqlite_pragmas(connection: Any, _: object) -> None:
 
 
 def save_assessment(session: Session, assessment: Assessment) -> tuple[Recommendation, ...]:
-    """Keep an assessment's recommendations and scores; the recommendations as they now stand.
+    """Keep an assessment's recommendations and scores; every kept recommendation as it now stands.
 
-    What people decided stays. An open one that another of its exclusive group replaces is
-    superseded; one that was not said for EXPIRES_AFTER is expired.
+    Those said now come first, by rank; the others follow, the last said first. What people decided
+    stays, and what they accepted stays as it was. One that rested until now is open again. An open
+    one that another of its exclusive group replaces is superseded; one that was not said for
+    EXPIRES_AFTER is expired.
     """
     now = assessment.made_at
     rows = {row.id: row for row in session.exec(select(RecommendationRow)).all()}
+    for row in rows.values():
+        _wake(row, now)
     said = [_save(session, rows.get(one.id), one, now) for one in assessment.recommendations]
     groups = {(row.target_id, row.exclusive_group) for row in said}
     ids = {row.id for row in said}
-    for row in rows.values():
-        if row.state == "open" and row.id not in ids:
+    others = [row for row in rows.values() if row.id not in ids]
+    for row in others:
+        if row.state == "open":
             _close(row, groups, now)
+    others.sort(key=lambda row: (-row.last_seen.timestamp(), row.id))
+    for rank, row in enumerate(others, start=1 + max((row.rank for row in said), default=0)):
+        row.rank = rank
     for card in assessment.scorecards:
         _save_score(session, card, now)
     session.commit()
-    return tuple(_recommendation(row) for row in said)
+    return tuple(_recommendation(row) for row in (*said, *others))
+
+
+def _wake(row: RecommendationRow, now: datetime) -> None:
+    """Open again what rested for its time."""
+    if row.state == "snoozed" and row.until is not None and row.until <= now:
+        row.state, row.until, row.version = "open", None, row.version + 1
 
 
 def _save(
     session: Session, row: RecommendationRow | None, one: Recommendation, now: datetime
 ) -> RecommendationRow:
-    payload = to_text(replace(one, state="open", first_seen=None, last_seen=None))
     if row is None:
         row = RecommendationRow(
             id=one.id,
@@ -105,19 +120,26 @@ def _save(
             target_kind=one.target_kind,
             target_id=one.target_id,
             exclusive_group=one.exclusive_group,
-            payload=payload,
             first_seen=now,
-            last_seen=now,
+            payload="",
+            version=0,
         )
-    elif row.payload != payload or row.state in _CLOSED:
-        row.version += 1
-    row.state = "open" if row.state in _CLOSED else row.state
-    row.payload, row.last_seen, row.rank = payload, now, one.rank
-    row.deployment = one.deployment
-    cost = one.cost_usd_per_month
-    row.cost_usd_per_month = None if cost is None else cost.expected
+    if row.state in _CHANGEABLE:
+        _say(row, one)
+    row.rank, row.last_seen = one.rank, now
     session.add(row)
     return row
+
+
+def _say(row: RecommendationRow, one: Recommendation) -> None:
+    """Take over what is said now; one that was closed is open again."""
+    payload = to_text(replace(one, state="open", rank=0, first_seen=None, last_seen=None))
+    if row.payload != payload or row.state in _CLOSED:
+        row.version += 1
+    row.state = "open" if row.state in _CLOSED else row.state
+    row.payload, row.deployment = payload, one.deployment
+    cost = one.cost_usd_per_month
+    row.cost_usd_per_month = None if cost is None else cost.expected
 
 
 def _close(row: RecommendationRow, groups: set[tuple[str, str]], now: datetime) -> None:
@@ -129,7 +151,9 @@ def _close(row: RecommendationRow, groups: set[tuple[str, str]], now: datetime) 
 
 def _recommendation(row: RecommendationRow) -> Recommendation:
     said = from_text(Recommendation, row.payload)
-    return replace(said, state=row.state, first_seen=row.first_seen, last_seen=row.last_seen)
+    return replace(
+        said, state=row.state, rank=row.rank, first_seen=row.first_seen, last_seen=row.last_seen
+    )
 
 
 def _save_score(session: Session, card: Scorecard, now: datetime) -> None:

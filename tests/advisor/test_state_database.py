@@ -125,9 +125,40 @@ def test_a_recommendation_comes_back_as_it_was_said(engine: Engine) -> None:
 def test_a_decision_outlives_the_next_assessment(engine: Engine) -> None:
     save(engine, recommendation())
     assert accept(engine)
-    (now,) = save(engine, recommendation(title="Raise it more"), made_at=NOW + HOUR)
-    assert (now.state, now.title) == ("accepted", "Raise it more")
+    (now,) = save(engine, recommendation(), made_at=NOW + HOUR)
+    assert now.state == "accepted"
     assert (now.first_seen, now.last_seen) == (NOW, NOW + HOUR)
+
+
+def test_what_was_accepted_stays_as_it_was_accepted(engine: Engine) -> None:
+    save(engine, recommendation())
+    accept(engine)
+    (now,) = save(engine, recommendation(title="Raise it more"), made_at=NOW + HOUR)
+    assert now.title == recommendation().title
+    with Session(engine) as session:
+        state.move(session, "r1", ("accepted", None, None), ("open", None, None))
+    (now,) = save(engine, recommendation(title="Raise it more"), made_at=NOW + 2 * HOUR)
+    assert now.title == "Raise it more"
+
+
+@pytest.mark.parametrize(("hours", "stands"), [(1, "snoozed"), (2, "open"), (3, "open")])
+def test_what_rested_until_now_is_open_again(engine: Engine, hours: int, stands: str) -> None:
+    save(engine, recommendation())
+    with Session(engine) as session:
+        state.move(session, "r1", ("open", None, None), ("snoozed", None, NOW + 2 * HOUR))
+    (now,) = save(engine, recommendation(), made_at=NOW + hours * HOUR)
+    assert now.state == stands
+    with Session(engine) as session:
+        assert (state.lives(session)["r1"].until is None) == (stands == "open")
+
+
+def test_what_is_no_longer_said_follows_what_is(engine: Engine) -> None:
+    save(engine, recommendation("r1"))
+    found = save(engine, recommendation("r2", rank=1), made_at=NOW + HOUR)
+    assert [(one.id, one.state, one.rank) for one in found] == [
+        ("r2", "open", 1),
+        ("r1", "superseded", 2),
+    ]
 
 
 def test_of_two_people_who_decide_at_once_one_is_told(engine: Engine) -> None:
