@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 from google.protobuf.message import (  # type: ignore[import-untyped]  # has no stubs
@@ -47,6 +47,8 @@ _REQUIRED = (
 )
 _SCOPE_PREFIX = "joulewise."
 _NANOSECONDS = 1e9
+_LONGEST_WINDOW_S = 7 * 86_400.0
+_LARGEST_SEQUENCE = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -130,17 +132,23 @@ def _batch(resource_metrics: ResourceMetrics) -> _Batch:
         return _Batch(
             str(said["host.id"]),
             str(said["service.instance.id"]),
-            int(said["joulewise.batch.sequence"]),
+            _sequence(int(said["joulewise.batch.sequence"])),
             _duration(float(said["joulewise.window.duration"])),
             said,
         )
-    except (TypeError, ValueError) as error:
-        raise DecodeError(f"a resource attribute of the batch is not a number: {error}") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DecodeError(f"a resource attribute of the batch cannot be used: {error}") from error
+
+
+def _sequence(number: int) -> int:
+    if not 0 <= number <= _LARGEST_SEQUENCE:
+        raise ValueError(f"joulewise.batch.sequence is {number}, not from 0 to 2^63 - 1")
+    return number
 
 
 def _duration(seconds: float) -> float:
-    if not 0 < seconds < math.inf:
-        raise ValueError(f"joulewise.window.duration is {seconds}, not a time above 0 s")
+    if not 0 < seconds <= _LONGEST_WINDOW_S:
+        raise ValueError(f"joulewise.window.duration is {seconds}, not a time above 0 s up to 7 d")
     return seconds
 
 
@@ -271,6 +279,9 @@ class _Walk:
         bounds, counts = (*point.explicit_bounds, math.inf), tuple(accumulate(point.bucket_counts))
         if len(bounds) != len(counts) or not math.isfinite(point.sum):
             self._reject("a histogram without a count for each bucket or without a finite sum")
+            return
+        if not all(low < high for low, high in pairwise(bounds)):
+            self._reject("a histogram whose bounds do not rise")
             return
         total = point.sum
         held = draft.histograms.get(name)

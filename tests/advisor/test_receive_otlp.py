@@ -206,6 +206,32 @@ def test_a_window_without_a_length_is_refused() -> None:
         decode(request(gauge("hw.power", 1.0), **{"joulewise.window.duration": 0.0}))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("joulewise.batch.sequence", str(2**63)),
+        ("joulewise.batch.sequence", -1),
+        ("joulewise.batch.sequence", math.inf),
+        ("joulewise.window.duration", 1e300),
+        ("joulewise.window.duration", math.nan),
+    ],
+)
+def test_a_batch_that_no_store_could_hold_is_refused(name: str, value: str | float) -> None:
+    with pytest.raises(DecodeError, match="cannot be used"):
+        decode(request(gauge("hw.power", 1.0, hw__id="g"), **{name: value}))
+
+
+def test_a_histogram_whose_bounds_do_not_rise_is_not_kept() -> None:
+    metric = Metric(name="gen_ai.server.time_to_first_token")
+    metric.histogram.aggregation_temporality = CUMULATIVE
+    point = metric.histogram.data_points.add(
+        time_unix_nano=int(END_S * 1e9), explicit_bounds=[1.0, math.nan], bucket_counts=[2, 3, 1]
+    )
+    point.attributes.append(pair("joulewise.instance.id", "i1"))
+    decoded = decode(request(metric, scope="joulewise.vllm"))
+    assert decoded.reasons == {"a histogram whose bounds do not rise": 1}
+
+
 @pytest.mark.parametrize("cut", [1, 17, 60])
 def test_a_truncated_body_is_refused(cut: int) -> None:
     with pytest.raises(DecodeError):
