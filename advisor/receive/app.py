@@ -101,6 +101,8 @@ async def _body(request: Request, limit: int) -> bytes:
         raise HTTPException(400, f"the body is not gzip: {error}") from error
     if inflate and not inflate.eof:
         raise HTTPException(400, "the gzip body ends early; send it again")
+    if inflate and inflate.unused_data:
+        raise HTTPException(400, "the gzip body has more than one member; send one")
     return b"".join(parts)
 
 

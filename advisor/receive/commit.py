@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
-from advisor.errors import AdvisorError, OverloadedError
+from advisor.errors import AdvisorError, OverloadedError, StoreError
 from advisor.store.windows import Fragment
 
 
@@ -96,11 +96,14 @@ class CommitQueue:
         try:
             self._store.append([f for waiting in group for f in waiting.fragments])
         except AdvisorError as error:
-            for waiting in group:
-                waiting.committed.set_exception(error)
+            _fail(group, error)
         except Exception as error:  # noqa: BLE001 - the writer outlives any group; its senders keep theirs
-            for waiting in group:
-                waiting.committed.set_exception(error)
+            _fail(group, StoreError(f"committing failed: {error!r}. Keep this and send it again."))
         else:
             for waiting in group:
                 waiting.committed.set_result(None)
+
+
+def _fail(group: Sequence[_Waiting], error: AdvisorError) -> None:
+    for waiting in group:
+        waiting.committed.set_exception(error)

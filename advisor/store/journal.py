@@ -61,7 +61,10 @@ class Journal:
 
     def clear(self) -> None:
         """Forget what the columnar store has committed."""
-        self._database.execute("delete from batch")
+        try:
+            self._database.execute("delete from batch")
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot clear the ingest journal: {error}") from error
 
     def close(self) -> None:
         """Close the file."""

@@ -141,7 +141,7 @@ class DuckDbWindows:
         try:
             infos = self._write_rows(self._waiting)
             self._writer.execute("commit")
-        except duckdb.Error as error:
+        except Exception as error:
             self._writer.execute("rollback")
             raise StoreError(f"writing to the telemetry store failed: {error}") from error
         self._infos |= infos

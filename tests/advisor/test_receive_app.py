@@ -167,6 +167,18 @@ def test_a_store_that_fails_is_not_acknowledged(client: httpx.Client, store: Sto
     assert post(client, body()).status_code == 200
 
 
+def test_an_error_nobody_foresaw_may_be_sent_again(client: httpx.Client, store: Store) -> None:
+    store.error = RuntimeError("surprise")
+    answer = post(client, body())
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) > 0
+
+
+def test_a_gzip_body_with_more_behind_it_is_not_acknowledged(client: httpx.Client) -> None:
+    twice = gzip.compress(body()) * 2
+    assert post(client, twice, **{"content-encoding": "gzip"}).status_code == 400
+
+
 def test_a_full_queue_asks_to_come_back_later(store: Store) -> None:
     store.may_commit.clear()
     with serving(store, Tokens(), length=1) as client:
