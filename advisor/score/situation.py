@@ -9,6 +9,7 @@ from datetime import datetime
 from advisor.assessment import CostLine, Measured
 from advisor.catalog.gpus import GpuType
 from advisor.catalog.models import Architecture, find_model
+from advisor.catalog.precisions import BYTES
 from advisor.performance.configuration import Configuration, Load, Observed
 from advisor.score.health import Health
 from advisor.score.measure import Rows, Workload
@@ -91,16 +92,20 @@ def configuration_of(
     unknown = tuple(name for name, value in needs.items() if value is None)
     if unknown or gpu is None or architecture is None or instance.weights is None:
         return None, unknown
+    weights = precision_word(instance.weights) or instance.weights
+    kv = precision_word(instance.kv) or "bf16"
     data = instance.data_parallel or 1
     pipeline = instance.pipeline_parallel or 1
     tensor = instance.tensor_parallel or max(len(instance.gpu_ids) // (data * pipeline), 1)
+    if unusable := _unusable(weights, kv, len(instance.gpu_ids), tensor * pipeline):
+        return None, unusable
     configuration = Configuration(
         gpu=gpu,
         gpus=len(instance.gpu_ids),
         architecture=architecture,
         engine=engine_word(instance.engine),
-        weights=precision_word(instance.weights) or instance.weights,
-        kv=precision_word(instance.kv) or "bf16",
+        weights=weights,
+        kv=kv,
         tensor_parallel=tensor,
         pipeline_parallel=pipeline,
         data_parallel=data,
@@ -111,6 +116,16 @@ def configuration_of(
         engine_version=instance.engine_version,
     )
     return configuration, ()
+
+
+def _unusable(weights: str, kv: str, gpus: int, replica_gpus: int) -> tuple[str, ...]:
+    """What was said but cannot be reasoned with: GPUs that make no whole replicas are not all."""
+    found = {
+        f"weight precision {weights!r}": weights not in BYTES,
+        f"KV precision {kv!r}": kv not in BYTES,
+        f"the other GPUs of replicas of {replica_gpus} ({gpus} seen)": gpus % replica_gpus != 0,
+    }
+    return tuple(name for name, fails in found.items() if fails)
 
 
 _ENGINES = {"tensorrt-llm": "trtllm", "tensorrt_llm": "trtllm", "trt-llm": "trtllm"}
