@@ -106,6 +106,9 @@ class CostResource(Resource):
     joules_per_output_token_gpu: Figure
     mean_power_w: Figure
     price_sources: list[str]
+    allocated_cost_usd: Figure
+    active_cost_usd: Figure
+    effective_cost_usd: Figure
 
 
 class MeasuredResource(Resource):

@@ -27,6 +27,9 @@ class Totals:
     effective_s: float
     cost_usd: float
     idle_usd: float
+    allocated_usd: float
+    active_usd: float
+    effective_usd: float
     energy_j: float
     output_tokens: float
     input_tokens: float
@@ -64,15 +67,19 @@ def instance_totals(
     held_s, paid = allocated_gpu_seconds(grid, instance, hours, rows)
     busy = busy_ratio(hours, rows)
     tokens = hours.columns["output_tokens"][rows]
-    observed_s = hours.columns["observed_s"][rows]
+    made = _made(tokens, hours.columns["observed_s"][rows], attainable_tokens_per_s)
     energy = hours.columns["gpu_energy_j"][rows]
+    cost_usd = float(paid.sum()) if instance.gpu_ids else float("nan")
     return Totals(
         gpu_s=float(held_s.sum()),
         allocated_s=float(held_s.sum()),
         active_s=_sum(held_s * busy),
-        effective_s=_effective_s(held_s, tokens, observed_s, attainable_tokens_per_s),
-        cost_usd=float(paid.sum()) if instance.gpu_ids else float("nan"),
+        effective_s=_sum(held_s * made),
+        cost_usd=cost_usd,
         idle_usd=_sum(paid * (1 - busy)),
+        allocated_usd=cost_usd,
+        active_usd=_sum(paid * busy),
+        effective_usd=_sum(paid * made),
         energy_j=_sum(energy),
         output_tokens=_sum(tokens),
         input_tokens=_sum(hours.columns["input_tokens"][rows]),
@@ -83,16 +90,13 @@ def instance_totals(
     )
 
 
-def _effective_s(
-    held_s: Floats, tokens: Floats, observed_s: Floats, attainable: float | None
-) -> float:
-    """GPU-seconds weighted by tokens over what the same seconds could have made, hour by hour."""
-    if not attainable:
-        return float("nan")
-    made = np.divide(
-        tokens, observed_s * attainable, out=np.full(tokens.shape, np.nan), where=observed_s > 0
-    )
-    return _sum(held_s * np.minimum(made, 1.0))
+def _made(tokens: Floats, observed_s: Floats, attainable: float | None) -> Floats:
+    """Tokens over what the same seconds could have made, at most 1, shape (rows,)."""
+    made = np.full(tokens.shape, np.nan)
+    if attainable:
+        np.divide(tokens, observed_s * attainable, out=made, where=observed_s > 0)
+    capped: Floats = np.minimum(made, 1.0)
+    return capped
 
 
 def unallocated_totals(grid: GpuGrid, host_id: str) -> Totals:
@@ -110,6 +114,9 @@ def unallocated_totals(grid: GpuGrid, host_id: str) -> Totals:
         effective_s=0.0,
         cost_usd=_sum(paid),
         idle_usd=_sum(paid),
+        allocated_usd=0.0,
+        active_usd=0.0,
+        effective_usd=0.0,
         energy_j=_sum(np.where(part > 0, grid.energy_j[on_node] * part, np.nan)),
         output_tokens=np.nan,
         input_tokens=np.nan,
@@ -157,6 +164,9 @@ def line(kind: str, target_id: str, totals: Totals) -> CostLine:
         joules_per_output_token_gpu=energy / metered if energy is not None and metered else None,
         mean_power_w=_power(energy, totals),
         price_sources=tuple(sorted(label for label in totals.sources if label)),
+        allocated_cost_usd=_or_none(totals.allocated_usd) if cost is not None else None,
+        active_cost_usd=_or_none(totals.active_usd) if cost is not None else None,
+        effective_cost_usd=_or_none(totals.effective_usd) if cost is not None else None,
     )
 
 

@@ -22,6 +22,9 @@ _SUMMED = (
     "output_tokens",
     "input_tokens",
     "mean_power_w",
+    "allocated_cost_usd",
+    "active_cost_usd",
+    "effective_cost_usd",
 )
 
 
@@ -132,6 +135,9 @@ def combined(lines: Sequence[CostLine]) -> CostLine:
         joules_per_output_token_gpu=_rate(totals["energy_j"], tokens, 1.0),
         mean_power_w=totals["mean_power_w"],
         price_sources=tuple(sorted({source for line in lines for source in line.price_sources})),
+        allocated_cost_usd=totals["allocated_cost_usd"],
+        active_cost_usd=totals["active_cost_usd"],
+        effective_cost_usd=totals["effective_cost_usd"],
     )
 
 

@@ -46,6 +46,17 @@ def test_effective_hours_weigh_tokens_over_the_attainable(fleet_builder):
     assert line.effective_gpu_hours == pytest.approx(168 / 4)
 
 
+def test_each_stage_s_dollars_are_its_hours_at_the_price_of_their_own_gpus(fleet_builder):
+    half = fleet_builder.Serving("a", "h", busy_hours=tuple(range(84)), tokens_per_s=1000.0)
+    rows = lines(fleet_builder.build([half]), {"a": 4000.0})
+    usd = price("b200", fleet_builder.build([half]).start).usd_per_gpu_hour
+    line = rows["fleet", "fleet"]
+    assert line.allocated_cost_usd == pytest.approx(line.allocated_gpu_hours * usd)
+    assert line.active_cost_usd == pytest.approx(84 * usd)
+    assert line.effective_cost_usd == pytest.approx(21 * usd)
+    assert line.cost_usd - line.active_cost_usd == pytest.approx(line.idle_cost_usd)
+
+
 def test_a_gpu_without_a_process_is_unallocated_cost(fleet_builder):
     fleet = fleet_builder.build([fleet_builder.Serving("a", "h", gpus=2)])
     alone = replace(fleet, instances=(), deployments=())
@@ -87,7 +98,14 @@ def test_parts_sum_to_the_whole(fleet_builder, parts):
         for n, (host, gpus, busy) in enumerate(parts)
     ]
     rows = lines(fleet_builder.build(servings))
-    for name in ("cost_usd", "idle_cost_usd", "energy_j", "gpu_hours", "output_tokens"):
+    for name in (
+        "cost_usd",
+        "idle_cost_usd",
+        "active_cost_usd",
+        "energy_j",
+        "gpu_hours",
+        "output_tokens",
+    ):
         whole = getattr(rows["fleet", "fleet"], name)
         for kind in ("node", "instance", "deployment"):
             parts_sum = sum(getattr(r, name) for (k, _), r in rows.items() if k == kind)

@@ -250,17 +250,22 @@ def cost_line(kind: str, target: str, specs: Sequence[tuple[Spec, float]]) -> Co
     """The cost of GPUs: (spec, GPUs of it) pairs."""
     gpu_h = sum(gpus * HOURS for _, gpus in specs)
     allocated = gpu_h
-    active = sum(gpus * HOURS * min(1.0, s.running / 4) for s, gpus in specs)
-    effective = sum(gpus * HOURS * s.scores[3][0] / 100 for s, gpus in specs)
+    active_h = [gpus * HOURS * min(1.0, s.running / 4) for s, gpus in specs]
+    effective_h = [gpus * HOURS * s.scores[3][0] / 100 for s, gpus in specs]
+    price = [s.usd_per_gpu_hour for s, _ in specs]
     usd = sum(gpus * HOURS * s.usd_per_gpu_hour for s, gpus in specs)
+    active_usd, effective_usd = (
+        sum(h * p for h, p in zip(hours, price, strict=True)) for hours in (active_h, effective_h)
+    )
     joules = sum(gpus * HOURS * 3600 * s.watts * 0.93 for s, gpus in specs)
     tokens = sum(gpus / s.per_instance * HOURS * 3600 * s.tokens_per_s * 0.66 for s, gpus in specs)
     return CostLine(
-        kind=kind, id=target, gpu_hours=gpu_h, allocated_gpu_hours=allocated, active_gpu_hours=active,
-        effective_gpu_hours=effective, cost_usd=usd, idle_cost_usd=usd * (1 - active / gpu_h), energy_j=joules,
+        kind=kind, id=target, gpu_hours=gpu_h, allocated_gpu_hours=allocated, active_gpu_hours=sum(active_h),
+        effective_gpu_hours=sum(effective_h), cost_usd=usd, idle_cost_usd=usd - active_usd, energy_j=joules,
         output_tokens=tokens, input_tokens=tokens * 4.1, usd_per_million_output_tokens=usd / tokens * 1e6,
         joules_per_output_token_gpu=joules / tokens, mean_power_w=joules / (HOURS * 3600),
         price_sources=("h100-sxm synthetic 2026-11-01", "b200 synthetic 2026-11-01"),
+        allocated_cost_usd=usd, active_cost_usd=active_usd, effective_cost_usd=effective_usd,
     )  # fmt: skip
 
 
