@@ -71,7 +71,9 @@ def row(assessment: Assessment, node: Node, open_advice: Sequence[Recommendation
     href = f"/api/v1/nodes/{node.id}"
     serves, title = _serves(assessment, node)
     ids = frozenset(i.id for i in present.node_instances(assessment, node))
-    course = steps(assessment.fleet.instance_hours, {}, count=SPARK_STEPS, instances=ids)
+    fleet = assessment.fleet
+    span = (fleet.start, fleet.end)
+    course = steps(fleet.instance_hours, {}, span=span, count=SPARK_STEPS, instances=ids)
     joules = cost.joules_per_output_token_gpu if cost else None
     return NodeRow(
         id=node.id,

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from advisor.api.contract import ScoreMoment
 from advisor.assessment import Assessment, CostLine
 from advisor.pages import numbers
 from advisor.pages.figure import Figure, Moved, figure, moved, range_words
 from advisor.pages.marks import Spark, score_text, spark
-from advisor.pages.scope import Scope, cost_in, instances_in, priced_parts
-from advisor.pages.trend import Steps, joules_change, steps, usd_change, volume_change
+from advisor.pages.scope import Scope, cost_in, instances_in
+from advisor.pages.trend import Steps, gpu_hours, joules_change, steps, usd_change, volume_change
 from advisor.score.result import Scorecard
 from advisor.summary import InstanceHours
 
@@ -50,11 +52,15 @@ class Before:
 
 
 def prices(assessment: Assessment) -> dict[str, float]:
-    """Dollars a GPU-hour of each instance that has a price, from its cost line."""
+    """Dollars an observed GPU-hour of each instance with a price; they sum to its cost line."""
+    hours = assessment.fleet.instance_hours
+    ids, index = np.unique(hours.instance_id, return_inverse=True)
+    observed = np.bincount(index, weights=np.nan_to_num(gpu_hours(hours)), minlength=ids.size)
+    held = dict(zip(ids.tolist(), observed.tolist(), strict=True))
     return {
-        line.id: line.cost_usd / line.gpu_hours
+        line.id: line.cost_usd / held[line.id]
         for line in assessment.costs
-        if line.kind == "instance" and line.cost_usd is not None and line.gpu_hours
+        if line.kind == "instance" and line.cost_usd is not None and held.get(line.id)
     }
 
 
@@ -65,7 +71,8 @@ def tiles(assessment: Assessment, before: Before, scope: Scope) -> tuple[Tile, .
         return ()
     kept = None if scope.is_whole else frozenset(i.id for i in instances_in(assessment, scope))
     hours = assessment.fleet.instance_hours
-    course = steps(hours, prices(assessment), count=SPARK_STEPS, instances=kept)
+    span = (assessment.fleet.start, assessment.fleet.end)
+    course = steps(hours, prices(assessment), span=span, count=SPARK_STEPS, instances=kept)
     earlier = before.hours if scope.is_whole else None
     matched = "at matched load"
     href = "/api/v1/costs?kind=fleet" if scope.is_whole else "/api/v1/costs?kind=instance"
@@ -145,42 +152,31 @@ def score_moved(
 
 
 STAGES = (
-    ("Total", "GPU-hours of every GPU seen", "gpu_hours", "cost"),
-    ("Allocated", "a serving process holds the GPU", "allocated_gpu_hours", "cost"),
-    ("Active", "requests were running", "active_gpu_hours", "idle"),
-    ("Effective", "active, at the attainable rate", "effective_gpu_hours", "to_win"),
+    ("Total", "GPU-hours of every GPU seen", "", "cost"),
+    ("Allocated", "a serving process holds the GPU", "allocated_", "cost"),
+    ("Active", "requests were running", "active_", "idle"),
+    ("Effective", "active, at the attainable rate", "effective_", "to_win"),
 )
+"""Each stage with the prefix of its fields in a cost line, and the order that shows its rest."""
 
 
 def funnel(assessment: Assessment, scope: Scope) -> tuple[Stage, ...]:
-    """GPU-hours and dollars of a scope; each node's or instance's hours at its own price."""
+    """GPU-hours and dollars of a scope, from its cost line."""
     cost = cost_in(assessment, scope)
     if cost is None:
         return ()
-    parts = priced_parts(assessment, scope)
-    href = f"/api/v1/costs?kind={'node' if scope.is_whole else 'instance'}"
+    href = f"/api/v1/costs?kind={'fleet' if scope.is_whole else 'instance'}"
     return tuple(
         Stage(
             label,
             brief,
-            figure(getattr(cost, field), numbers.significant, "GPU-hours", href),
-            figure(_usd(parts, field), numbers.usd, "USD", href),
-            _share(getattr(cost, field), cost.gpu_hours),
+            figure(getattr(cost, f"{stage}gpu_hours"), numbers.significant, "GPU-hours", href),
+            figure(getattr(cost, f"{stage}cost_usd"), numbers.usd, "USD", href),
+            _share(getattr(cost, f"{stage}gpu_hours"), cost.gpu_hours),
             sort,
         )
-        for label, brief, field, sort in STAGES
+        for label, brief, stage, sort in STAGES
     )
-
-
-def _usd(parts: Sequence[CostLine], field: str) -> float | None:
-    """Dollars of a stage, each part's hours at its own price; None where a part has no price."""
-    total = 0.0
-    for part in parts:
-        hours: float | None = getattr(part, field)
-        if hours is None or part.cost_usd is None:
-            return None
-        total += hours * part.cost_usd / part.gpu_hours if part.gpu_hours else 0.0
-    return total if parts else None
 
 
 def losses(stages: Sequence[Stage]) -> str:
@@ -194,7 +190,7 @@ def losses(stages: Sequence[Stage]) -> str:
         (allocated - active, "to GPUs held while no request ran"),
         (active - effective, "to running below the attainable"),
     )
-    said = [f"{numbers.usd(lost, 2)} went {where}" for lost, where in parts if lost >= 1]
+    said = [f"{numbers.usd(lost)} went {where}" for lost, where in parts if lost >= 1]
     return f"{', '.join(said)}." if said else ""
 
 

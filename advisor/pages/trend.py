@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 
@@ -117,27 +118,47 @@ def steps(
     hours: InstanceHours,
     usd_per_gpu_hour: Mapping[str, float],
     *,
+    span: tuple[datetime, datetime],
     count: int,
     instances: frozenset[str] | None = None,
 ) -> Steps:
-    """Divide the range of `hours` into `count` steps and sum each. Prices are by instance."""
+    """Divide `span` into `count` equal steps and sum each; prices are by instance.
+
+    An hour that a step's edge cuts gives each side its part, so every step is as long as the next.
+    """
     rows = np.ones(hours.hour.shape, dtype=bool)
     if instances is not None:
         rows = np.isin(hours.instance_id, sorted(instances))
     if not rows.any():
         empty = np.full(count, np.nan)
         return Steps(empty, empty, empty)
-    hour = hours.hour.astype("datetime64[h]").astype(np.int64)
-    first, last = int(hour.min()), int(hour.max())
-    index = ((hour[rows] - first) * count) // (last - first + 1)
+    each_hour, index = np.unique(hours.hour[rows].astype("datetime64[h]"), return_inverse=True)
+    parts = _parts(each_hour.astype(np.int64), span, count)
     price = np.array([usd_per_gpu_hour.get(str(i), np.nan) for i in hours.instance_id[rows]])
-    spent = price * hours.columns["gpu_count"][rows]
+    spent = price * gpu_hours(hours)[rows]
     columns = (hours.columns["output_tokens"][rows], hours.columns["gpu_energy_j"][rows], spent)
-    return Steps(*(_sums(values, index, count) for values in columns))
+    return Steps(*(_sums(values, index, parts) for values in columns))
 
 
-def _sums(values: Floats, index: np.ndarray, count: int) -> Floats:
+def gpu_hours(hours: InstanceHours) -> Floats:
+    """GPU-hours observed in each row."""
+    return hours.columns["gpu_count"] * hours.columns["observed_s"] / 3600
+
+
+def _parts(each_hour: np.ndarray, span: tuple[datetime, datetime], count: int) -> Floats:
+    """What part of each hour's time inside `span` lies in each step, shape (hours, count)."""
+    start, end = (moment.timestamp() / 3600 for moment in span)
+    edges = np.linspace(start, end, count + 1)
+    begins, ends = np.maximum(each_hour, start)[:, None], np.minimum(each_hour + 1, end)[:, None]
+    shared = np.minimum(ends, edges[1:]) - np.maximum(begins, edges[:-1])
+    length = np.maximum(ends - begins, np.finfo(float).tiny)
+    parts: Floats = np.maximum(shared, 0.0) / length
+    return parts
+
+
+def _sums(values: Floats, index: np.ndarray, parts: Floats) -> Floats:
     known = np.isfinite(values)
-    totals = np.bincount(index[known], weights=values[known], minlength=count)
-    seen = np.bincount(index[known], minlength=count)
-    return np.where(seen > 0, totals, np.nan)
+    size = len(parts)
+    totals = np.bincount(index[known], weights=values[known], minlength=size)
+    seen = np.bincount(index[known], minlength=size)
+    return np.where((seen > 0) @ parts > 0, totals @ parts, np.nan)

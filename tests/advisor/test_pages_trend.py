@@ -69,9 +69,21 @@ def test_a_range_before_that_was_half_observed_gives_no_change_of_volume(web: Mo
 
 def test_steps_sum_to_the_whole_and_a_step_without_data_is_absent(web: ModuleType) -> None:
     table = web.instance_hours(web.NOW - timedelta(hours=168), 168)
-    course = steps(table, {}, count=28)
+    span = (web.NOW - timedelta(hours=168), web.NOW)
+    course = steps(table, {}, span=span, count=28)
     assert np.nansum(course.tokens) == pytest.approx(np.nansum(table.columns["output_tokens"]))
     assert np.isnan(course.usd).all()
     first = table.hour < table.hour.min() + np.timedelta64(6, "h")
     blind = {name: np.where(first, np.nan, values) for name, values in table.columns.items()}
-    assert np.isnan(steps(replace(table, columns=blind), {}, count=28).tokens[0])
+    assert np.isnan(steps(replace(table, columns=blind), {}, span=span, count=28).tokens[0])
+
+
+def test_a_steady_spend_is_flat_where_the_range_does_not_divide_into_hours(web: ModuleType) -> None:
+    start = web.NOW - timedelta(hours=168)
+    table = web.instance_hours(start, 169)
+    last = table.hour == table.hour.max()
+    observed_s = np.where(last, 2700.0, 3600.0)
+    table = replace(table, columns={**table.columns, "observed_s": observed_s})
+    one = {str(name): 1.0 for name in table.instance_id}
+    spent = steps(table, one, span=(start, web.NOW + timedelta(minutes=45)), count=28).usd
+    assert spent == pytest.approx(np.full(28, spent.mean()))
