@@ -12,7 +12,6 @@ from advisor.advise.recommendation import Recommendation
 from advisor.api.models import InstanceResource
 from advisor.assessment import Assessment, ResponseCurve
 from advisor.pages import numbers
-from advisor.performance.effect import Interval
 from advisor.summary import Floats, InstanceHours, Node
 
 STEP_S = ((timedelta(days=2), 300), (timedelta(days=10), 1800), (timedelta(days=400), 7200))
@@ -195,40 +194,45 @@ def curve_charts(
     """One chart a configuration that has a curve of two points or more."""
     gpus = {instance.id: len(instance.gpu_ids) for instance in instances}
     return tuple(
-        _curve_chart(c, gpus[c.instance_id], _predicted(c.instance_id, standing, assessment))
+        _curve_chart(c, gpus[c.instance_id], _predicted(c.instance_id, standing))
         for c in assessment.curves
         if c.instance_id in gpus and len(c.points) >= 2
     )
 
 
 def _predicted(
-    instance_id: str, standing: Sequence[Recommendation], assessment: Assessment
-) -> tuple[str, Interval] | None:
-    """What the best standing advice on this instance says of its tokens/s."""
-    members = {d.name: d.instance_ids for d in assessment.fleet.deployments}
+    instance_id: str, standing: Sequence[Recommendation]
+) -> Mapping[str, float | str] | None:
+    """Where the best standing advice on an instance puts it: its part of the tokens/s, its load.
+
+    Requests in flight are tokens/s times seconds a token (Little's law); without a predicted TPOT
+    there is no place on the axis of load, and so no mark.
+    """
     for item in sorted(standing, key=lambda r: r.rank):
-        named = item.target_id == instance_id
-        if not named and instance_id not in members.get(item.deployment or "", ()):
+        rows = {row.quantity: row.predicted for row in item.effects}
+        rate, tpot_s = rows.get("output_tokens_per_s"), rows.get("tpot_s")
+        if instance_id not in item.instance_ids or rate is None or tpot_s is None:
             continue
-        for row in item.effects:
-            if row.quantity == "output_tokens_per_s" and row.now is not None:
-                return item.title, row.predicted
+        share = 1 / len(item.instance_ids)
+        return {
+            "title": item.title,
+            "running": rate.expected * share * tpot_s.expected,
+            "low": rate.low * share,
+            "expected": rate.expected * share,
+            "high": rate.high * share,
+            "evidence": rate.evidence.value,
+        }
     return None
 
 
 def _curve_chart(
-    curve: ResponseCurve, gpus: int, predicted: tuple[str, Interval] | None
+    curve: ResponseCurve, gpus: int, advice: Mapping[str, float | str] | None
 ) -> CurveChart:
     points = sorted(curve.points, key=lambda point: point.running)
     joules = [
         p.power_w * gpus / p.output_tokens_per_s if p.power_w and p.output_tokens_per_s else None
         for p in points
     ]
-    advice: dict[str, float | str] | None = None
-    if predicted:
-        title, interval = predicted
-        advice = {"title": title, "low": interval.low, "high": interval.high}
-        advice |= {"expected": interval.expected, "evidence": interval.evidence.value}
     return CurveChart(
         instance_id=curve.instance_id,
         label=f"{curve.instance_id}, configuration {curve.config_digest[:8]}",

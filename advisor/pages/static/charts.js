@@ -179,30 +179,42 @@ async function timeCharts() {
   };
 }
 
-function band(c, advice) {
+// Where advice would put the instance: a point at its load, its interval as an upright.
+function advised(c, advice) {
   return (u) => {
     if (!advice) return;
     const { ctx } = u;
     const ratio = devicePixelRatio;
-    const top = u.valToPos(advice.high, "y", true);
-    const bottom = u.valToPos(advice.low, "y", true);
+    const x = u.valToPos(advice.running, "x", true);
+    const [low, middle, high] = ["low", "expected", "high"].map((name) => u.valToPos(advice[name], "y", true));
     ctx.save();
-    ctx.fillStyle = `${c.accent}1f`;
-    ctx.fillRect(u.bbox.left, top, u.bbox.width, bottom - top);
     ctx.strokeStyle = c.accent;
-    ctx.setLineDash([5 * ratio, 4 * ratio]);
-    const y = u.valToPos(advice.expected, "y", true);
+    ctx.fillStyle = `${c.accent}1f`;
+    ctx.lineWidth = 2 * ratio;
+    ctx.fillRect(x - 8 * ratio, high, 16 * ratio, low - high);
+    ctx.setLineDash([4 * ratio, 3 * ratio]);
     ctx.beginPath();
-    ctx.moveTo(u.bbox.left, y);
-    ctx.lineTo(u.bbox.left + u.bbox.width, y);
+    ctx.moveTo(x, low);
+    ctx.lineTo(x, high);
     ctx.stroke();
     ctx.fillStyle = c.accent;
-    ctx.textAlign = "left";
-    ctx.textBaseline = "alphabetic";
+    ctx.beginPath();
+    ctx.arc(x, middle, 4 * ratio, 0, 2 * Math.PI);
+    ctx.fill();
+    const right = x > u.bbox.left + u.bbox.width / 2;
+    ctx.textAlign = right ? "right" : "left";
+    ctx.textBaseline = "middle";
     ctx.font = FONT.replace("12px", `${12 * ratio}px`);
-    ctx.fillText(`advice: ${number(advice.expected)} tokens/s, ${advice.evidence}`, u.bbox.left + 8 * ratio, y - 6 * ratio);
+    ctx.fillText(`advice: ${number(advice.expected)} tokens/s, ${advice.evidence}`, x + (right ? -14 : 14) * ratio, middle);
     ctx.restore();
   };
+}
+
+// Bounds of a logarithmic axis that hold every load and span at least a factor of eight.
+function loadBounds(loads) {
+  const middle = Math.sqrt(Math.min(...loads) * Math.max(...loads));
+  const half = Math.max(Math.sqrt(Math.max(...loads) / Math.min(...loads)) * 1.4, Math.sqrt(8));
+  return [middle / half, middle * half];
 }
 
 function curveChart(figure, curve, c) {
@@ -211,13 +223,12 @@ function curveChart(figure, curve, c) {
   const top = Math.max(...curve.tokens_per_s.filter((v) => v != null), curve.advice ? curve.advice.high : 0);
   const joules = Math.max(...curve.joules_per_token.filter((v) => v != null), 0);
   const most = Math.max(...curve.hours);
-  const first = curve.running[0];
-  const last = curve.running[curve.running.length - 1];
+  const loads = [...curve.running, ...(curve.advice ? [curve.advice.running] : [])].filter((v) => v > 0);
   const options = {
     width: box.clientWidth, height: 240, legend: { show: false }, padding: [8, 12, 0, 0],
     cursor: { y: false, points: { size: 6 } },
     scales: {
-      x: { time: false, distr: 3, log: 2, range: [first * 0.7, last * 1.4] },
+      x: { time: false, distr: 3, log: 2, range: loadBounds(loads) },
       y: { range: [0, top * 1.08] }, j: { range: [0, joules * 1.15 || 1] }, h: { range: [0, most * 4] },
     },
     axes: [
@@ -231,7 +242,7 @@ function curveChart(figure, curve, c) {
       { stroke: c.accent, width: 2, points: { show: true, size: 5, fill: c.accent } },
       { scale: "j", stroke: c.text, width: 1.5, dash: [4, 3], points: { show: true, size: 4, fill: c.surface } },
     ],
-    hooks: { drawAxes: [band(c, curve.advice)] },
+    hooks: { draw: [advised(c, curve.advice)] },
   };
   return new uPlot(options, [curve.running, curve.hours, curve.tokens_per_s, curve.joules_per_token], box);
 }
