@@ -25,6 +25,7 @@ from advisor.pages.fleet_view import fleet_view
 from advisor.pages.node_view import NodeView, node_view
 from advisor.pages.recommendation_view import recommendation_values
 from advisor.pages.scope import Scope, View
+from advisor.pages.sources import sources
 from advisor.pages.tiles import Before, losses
 
 router = APIRouter(include_in_schema=False)
@@ -75,7 +76,7 @@ def fleet_page(
         funnel_title=_funnel_title(shown.funnel),
         funnel_losses=losses(shown.funnel),
         made_at=assessment.made_at.isoformat(),
-        coefficients=assessment.coefficients,
+        sources=sources(assessment.coefficients),
     )
 
 

@@ -15,6 +15,7 @@ from advisor.pages.figure import range_words
 from advisor.pages.marks import Savings, savings
 from advisor.pages.node_rows import NodeRow, is_silent, row
 from advisor.pages.scope import Scope
+from advisor.pages.sources import sources
 from advisor.pages.tiles import Before, Stage, Tile, funnel, losses, prices, tiles
 from advisor.pages.trend import (
     Change,
@@ -66,8 +67,7 @@ class WeeklyReport:
     energy: tuple[tuple[str, str], ...]
     course: Steps
     coverage: str
-    sources: tuple[str, ...]
-    coefficients: Mapping[str, str]
+    sources: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
     base_url: str
 
@@ -113,10 +113,14 @@ def weekly_report(
         silent=tuple(_silent_words(n) for n in assessment.fleet.nodes if n not in heard),
         showback=_showback(assessment),
         energy=_energy(fleet_cost, assessment),
-        course=steps(assessment.fleet.instance_hours, prices(assessment), count=days * STEPS_A_DAY),
+        course=steps(
+            assessment.fleet.instance_hours,
+            prices(assessment),
+            span=(assessment.fleet.start, assessment.fleet.end),
+            count=days * STEPS_A_DAY,
+        ),
         coverage=numbers.percent(assessment.coverage),
-        sources=fleet_cost.price_sources if fleet_cost else (),
-        coefficients=assessment.coefficients,
+        sources=sources(assessment.coefficients),
         notes=assessment.notes,
         base_url=address.base_url.rstrip("/"),
     )
