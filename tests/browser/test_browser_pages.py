@@ -103,6 +103,39 @@ def test_the_tiles_are_the_figures_of_rest(page: Page, address: str) -> None:
         assert float(title.split()[0]) == pytest.approx(cost[field], rel=1e-9)
 
 
+def test_the_funnel_is_the_figures_of_rest(page: Page, address: str) -> None:
+    page.goto(address)
+    cost = httpx.get(f"{address}/api/v1/costs?kind=fleet").json()["items"][0]
+    shown = [cell.get_attribute("title") or "" for cell in page.locator(".funnel .figure").all()]
+    stages = ("", "allocated_", "active_", "effective_")
+    fields = [f"{stage}{of}" for stage in stages for of in ("gpu_hours", "cost_usd")]
+    for title, field in zip(shown, fields, strict=True):
+        assert float(title.split()[0]) == pytest.approx(cost[field], rel=1e-9)
+
+
+def test_the_table_of_nodes_is_the_figures_of_rest(page: Page, address: str) -> None:
+    page.goto(f"{address}/?sort=name")
+    costs = {c["id"]: c for c in httpx.get(f"{address}/api/v1/costs?kind=node").json()["items"]}
+    rows = page.locator("table.nodes tbody tr").all()
+    assert len(rows) == len(costs)
+    for row in rows:
+        cost = costs[row.locator("th a").inner_text()]
+        titles = [cell.get_attribute("title") or "" for cell in row.locator(".figure").all()]
+        assert float(titles[1].split()[0]) == pytest.approx(cost["joules_per_output_token_gpu"])
+        assert float(titles[2].split()[0]) == pytest.approx(cost["usd_per_million_output_tokens"])
+
+
+@pytest.mark.parametrize("width", [390, 1024])
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_fits_a_phone_and_a_small_window(
+    chromium: Browser, address: str, path: str, width: int
+) -> None:
+    page = chromium.new_page(viewport={"width": width, "height": 844})
+    page.goto(address + path, wait_until="networkidle")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()
+
+
 def test_the_node_page_draws_every_chart(page: Page, address: str) -> None:
     page.goto(f"{address}/nodes/h100-a", wait_until="networkidle")
     page.wait_for_selector("html[data-charts=drawn]")

@@ -18,6 +18,9 @@ function axis(c, more) {
   return { stroke: c.muted, font: FONT, grid: { stroke: c.line, width: 1 }, ticks: { show: false }, ...more };
 }
 
+// A split that has no room is null, and no number.
+const ticks = (u, splits) => splits.map((v) => (v == null ? "" : number(v)));
+
 const utc = (seconds) => uPlot.tzDate(new Date(seconds * 1e3), "Etc/UTC");
 
 // Hours of the day, the day's name where it begins.
@@ -137,7 +140,7 @@ function timeChart(figure, panel, time, series, want, c, isLast, readouts) {
     scales: { x: { time: true }, y: { range: (u, low, high) => [0, Math.max(high || 0, panel.limit && panel.limit < high * 2.5 ? panel.limit : 0) * 1.1 || 1] } },
     axes: [
       axis(c, isLast ? { size: 28, space: 72, values: dayTimes } : { size: 0, values: (u, splits) => splits.map(() => "") }),
-      axis(c, { size: 56, space: 28, values: (u, splits) => splits.map((v) => number(v)) }),
+      axis(c, { size: 56, space: 28, values: ticks }),
     ],
     series: [{}, ...series.map((s) => ({ stroke: s.colour, width: 1.5, dash: s.dash, spanGaps: false, points: { show: false },
       fill: series.length === 1 ? `${s.colour}14` : undefined }))],
@@ -232,9 +235,9 @@ function curveChart(figure, curve, c) {
       y: { range: [0, top * 1.08] }, j: { range: [0, joules * 1.15 || 1] }, h: { range: [0, most * 4] },
     },
     axes: [
-      axis(c, { size: 26, label: "running requests", labelFont: FONT, labelSize: 18, grid: { show: false }, splits: powers, values: (u, s) => s.map((v) => number(v)) }),
-      axis(c, { size: 60, label: "tokens/s (solid)", labelFont: FONT, labelSize: 18, values: (u, s) => s.map((v) => number(v)) }),
-      axis(c, { scale: "j", side: 1, size: 52, label: "J/token (dashed)", labelFont: FONT, labelSize: 18, grid: { show: false }, values: (u, s) => s.map((v) => number(v)) }),
+      axis(c, { size: 26, label: "running requests", labelFont: FONT, labelSize: 18, grid: { show: false }, splits: powers, values: ticks }),
+      axis(c, { size: 60, label: "tokens/s (solid)", labelFont: FONT, labelSize: 18, values: ticks }),
+      axis(c, { scale: "j", side: 1, size: 52, label: "J/token (dashed)", labelFont: FONT, labelSize: 18, grid: { show: false }, values: ticks }),
     ],
     series: [
       {},
