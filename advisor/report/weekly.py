@@ -92,7 +92,6 @@ def weekly_report(
     )
     open_savings = savings(advice)
     name = week_name(assessment)
-    days = max(1, round(length(assessment).total_seconds() / 86400))
     return WeeklyReport(
         id=f"weekly-{name}",
         week=name[5:],
@@ -113,16 +112,23 @@ def weekly_report(
         silent=tuple(_silent_words(n) for n in assessment.fleet.nodes if n not in heard),
         showback=_showback(assessment),
         energy=_energy(fleet_cost, assessment),
-        course=steps(
-            assessment.fleet.instance_hours,
-            prices(assessment),
-            span=(assessment.fleet.start, assessment.fleet.end),
-            count=days * STEPS_A_DAY,
-        ),
+        course=_course(assessment),
         coverage=numbers.percent(assessment.coverage),
         sources=sources(assessment.coefficients),
         notes=assessment.notes,
         base_url=address.base_url.rstrip("/"),
+    )
+
+
+def _course(assessment: Assessment) -> Steps:
+    """The range in steps of a part of a day."""
+    fleet = assessment.fleet
+    days = max(1, round(length(assessment).total_seconds() / 86400))
+    return steps(
+        fleet.instance_hours,
+        prices(assessment),
+        span=(fleet.start, fleet.end),
+        count=days * STEPS_A_DAY,
     )
 
 
