@@ -6,8 +6,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from importlib import import_module
 from importlib.util import find_spec
@@ -18,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from advisor.console import said
 from advisor.errors import AdvisorError, SettingsError
 
 app = typer.Typer(
@@ -37,16 +37,6 @@ class Output(StrEnum):
 
     TABLE = "table"
     JSON = "json"
-
-
-@contextmanager
-def _said() -> Iterator[None]:
-    """A refusal as one line on standard error and exit status 2 for settings, 1 for the rest."""
-    try:
-        yield
-    except AdvisorError as error:
-        typer.echo(f"joulewise: {error}", err=True)
-        raise typer.Exit(2 if isinstance(error, SettingsError) else 1) from error
 
 
 @app.command()
@@ -75,7 +65,7 @@ def serve(
         ("otlp", "port"): otlp_port,
         ("assess", "deployments_file"): deployments,
     }
-    with _said():
+    with said():
         run(load(config, os.environ, flags).settings)
 
 
@@ -140,7 +130,7 @@ def _show(
     token_file: Path | None,
     output: Output,
 ) -> None:
-    with _said():
+    with said():
         items = _listed(f"{url.rstrip('/')}/api/v1/{name}", token_file)
     if output is Output.JSON:
         typer.echo(json.dumps(items, indent=2))
@@ -206,7 +196,7 @@ def config(file: Annotated[Path | None, CONFIG] = None) -> None:
     """Print every setting, its value and where it comes from; secrets are not shown."""
     from advisor.config import load
 
-    with _said():
+    with said():
         for key, value, origin in load(file, os.environ).lines():
             typer.echo(f"{key} = {value}  # {origin}")
 
@@ -233,7 +223,7 @@ def unit() -> None:
     """Print the systemd unit that starts this program."""
     from advisor.unit import unit_text
 
-    with _said():
+    with said():
         typer.echo(unit_text(Path(sys.argv[0]).resolve()), nl=False)
 
 
@@ -247,7 +237,7 @@ def doctor(
     from advisor.config import load
     from advisor.doctor import findings
 
-    with _said():
+    with said():
         settings = load(file, os.environ, {("data", "directory"): data}).settings
         found = list(findings(settings))
     for one in found:

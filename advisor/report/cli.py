@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +10,7 @@ from typing import Annotated
 import httpx
 import typer
 
+from advisor.console import said
 from advisor.errors import AdvisorError, SettingsError
 
 app = typer.Typer(help="Write or send the weekly report.", invoke_without_command=True)
@@ -21,16 +20,6 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 Url = Annotated[str, typer.Option("--url", help="a running advisor")]
 TokenFile = Annotated[Path | None, typer.Option("--token-file", help="file with a read token")]
 Config = Annotated[Path | None, typer.Option("--config", help="settings file")]
-
-
-@contextmanager
-def _said() -> Iterator[None]:
-    """A refusal as one line on standard error; exit 2 for settings, 1 for the rest."""
-    try:
-        yield
-    except AdvisorError as error:
-        typer.echo(f"joulewise: {error}", err=True)
-        raise typer.Exit(2 if isinstance(error, SettingsError) else 1) from error
 
 
 @app.callback()
@@ -46,7 +35,7 @@ def report(
     """Write weekly.html, weekly.eml and weekly.txt into a folder."""
     if context.invoked_subcommand:
         return
-    with _said():
+    with said():
         contents = _from_data(data) if data else {n: _fetch(url, n, token_file) for n in FILES}
         _write(out, contents)
     for name in contents:
@@ -128,7 +117,7 @@ def send(url: Url = DEFAULT_URL, token_file: TokenFile = None, config: Config = 
     from advisor.store import outbox
     from advisor.store.state import open_state
 
-    with _said():
+    with said():
         settings = load(config, os.environ).settings
         if not settings.report.recipients:
             raise SettingsError("sending the report: report.recipients names nobody")
