@@ -89,11 +89,15 @@ def score_text(score: Score | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Savings:
-    """Dollars a month that open advice is expected to save; `cash` reaches the bill by itself."""
+    """Dollars a month that open advice is expected to save; `cash` reaches the bill by itself.
+
+    `count` is all of it, `summed` the pieces behind the dollars: the best of each group.
+    """
 
     usd_per_month: float
     cash_usd_per_month: float
     count: int
+    summed: int
 
 
 def savings(recommendations: Sequence[Recommendation]) -> Savings:
@@ -105,7 +109,7 @@ def savings(recommendations: Sequence[Recommendation]) -> Savings:
             best[item.exclusive_group] = item
     chosen = [item for item in best.values() if _saving(item) > 0]
     cash = sum(_saving(item) for item in chosen if item.cash)
-    return Savings(sum(map(_saving, chosen)), cash, len(recommendations))
+    return Savings(sum(map(_saving, chosen)), cash, len(recommendations), len(chosen))
 
 
 def _saving(item: Recommendation) -> float:

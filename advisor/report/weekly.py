@@ -163,7 +163,7 @@ def _headline(assessment: Assessment, open_savings: Savings) -> str:
     if open_savings.usd_per_month <= 0:
         return f"{nodes} nodes, and nothing to change that pays inside the SLO"
     saving = numbers.usd(open_savings.usd_per_month, 2)
-    count = open_savings.count
+    count = open_savings.summed
     return f"{count} {'change' if count == 1 else 'changes'} would save {saving} a month"
 
 
